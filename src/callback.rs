@@ -1,0 +1,142 @@
+//! User code, as typed values: a C function and its argument.
+//!
+//! One of the few files with `unsafe`. Whoever makes such a value promises that
+//! calling the function with that argument is right for as long as the value can be
+//! called; then calling is a safe method here. All are `C-unwind`: a C++ exception
+//! may leave a callback and passes through the loop to the caller of its run function
+//! (a release function must not throw).
+//!
+//! A Rust closure takes the same road: a small C function that knows its type, the
+//! boxed closure as argument, and a release function that drops the box.
+
+use crate::event_loop::Loop;
+use std::ffi::c_void;
+
+/// A callback without news: soon, later, at, and hooks.
+pub type RawCallback = unsafe extern "C-unwind" fn(*mut Loop, *mut c_void);
+/// A periodic timer's callback: how many ticks it stands for.
+pub type RawTickCallback = unsafe extern "C-unwind" fn(*mut Loop, u64, *mut c_void);
+/// A descriptor's callback: which one, and what is up.
+pub type RawFdCallback = unsafe extern "C-unwind" fn(*mut Loop, i32, u32, *mut c_void);
+/// Called exactly once when a source's argument is no longer needed.
+pub type RawRelease = unsafe extern "C-unwind" fn(*mut c_void);
+
+macro_rules! callback_type {
+    ($(#[$doc:meta])* $name:ident, $raw:ident $(, $extra:ident: $kind:ty)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name {
+            function: $raw,
+            pub arg: *mut c_void,
+        }
+
+        impl $name {
+            /// # Safety
+            /// Calling `function` with `arg` on the loop's thread must be sound until the
+            /// source that gets this value is cancelled or finished.
+            pub unsafe fn new(function: $raw, arg: *mut c_void) -> Self {
+                $name { function, arg }
+            }
+
+            /// Runs user code: it may call back into the loop, and may unwind.
+            #[inline]
+            pub(crate) fn call(self, on: &Loop $(, $extra: $kind)*) {
+                let on = std::ptr::from_ref(on).cast_mut();
+                // SAFETY: whoever made `self` promised it (see `new`). The pointer is only
+                // ever turned back into a shared reference.
+                unsafe { (self.function)(on $(, $extra)*, self.arg) }
+            }
+        }
+    };
+}
+
+callback_type!(/** Called with the loop. */ Callback, RawCallback);
+callback_type!(/** Called with the number of ticks. */ TickCallback, RawTickCallback, ticks: u64);
+callback_type!(/** Called with the descriptor and its events. */ FdCallback, RawFdCallback, fd: i32, events: u32);
+
+/// What is owed to a source's argument when the source ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Release(RawRelease);
+
+impl Release {
+    /// # Safety
+    /// Calling `function` once with the source's argument must be sound, on the thread
+    /// that runs or frees the loop, and must not unwind.
+    pub unsafe fn new(function: RawRelease) -> Release {
+        Release(function)
+    }
+
+    /// Runs user code: it may call back into the loop.
+    pub(crate) fn call(self, arg: *mut c_void) {
+        // SAFETY: whoever made `self` promised it; the caller takes care of "once".
+        unsafe { (self.0)(arg) }
+    }
+}
+
+/// A closure as a one-shot callback, with the release that drops it.
+pub fn once<F: FnOnce(&Loop) + 'static>(closure: F) -> (Callback, Release) {
+    unsafe extern "C-unwind" fn run<F: FnOnce(&Loop)>(on: *mut Loop, arg: *mut c_void) {
+        // SAFETY: `arg` is the box made below, alive until `drop_box`; no other reference
+        // to it exists while this runs, since the closure is taken out before it is called.
+        let closure = unsafe { (*arg.cast::<Option<F>>()).take() };
+        if let Some(closure) = closure {
+            // SAFETY: the loop that calls is alive for as long as the callback runs.
+            closure(unsafe { &*on });
+        }
+    }
+    let arg = Box::into_raw(Box::new(Some(closure))).cast();
+    // SAFETY: `run` and `drop_box` fit the type in the box.
+    unsafe { (Callback::new(run::<F>, arg), Release::new(drop_box::<Option<F>>)) }
+}
+
+/// A closure that is called again and again; `Fn`, since a nested run may call it
+/// while it runs.
+pub fn repeating<F: Fn(&Loop) + 'static>(closure: F) -> (Callback, Release) {
+    unsafe extern "C-unwind" fn run<F: Fn(&Loop)>(on: *mut Loop, arg: *mut c_void) {
+        // SAFETY: `arg` is the box made below, only ever shared until `drop_box`.
+        unsafe { (*arg.cast::<F>())(&*on) }
+    }
+    let arg = Box::into_raw(Box::new(closure)).cast();
+    // SAFETY: `run` and `drop_box` fit the type in the box.
+    unsafe { (Callback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
+}
+
+/// A closure for a periodic timer.
+pub fn ticking<F: Fn(&Loop, u64) + 'static>(closure: F) -> (TickCallback, Release) {
+    unsafe extern "C-unwind" fn run<F: Fn(&Loop, u64)>(on: *mut Loop, ticks: u64, arg: *mut c_void) {
+        // SAFETY: as in `repeating`.
+        unsafe { (*arg.cast::<F>())(&*on, ticks) }
+    }
+    let arg = Box::into_raw(Box::new(closure)).cast();
+    // SAFETY: `run` and `drop_box` fit the type in the box.
+    unsafe { (TickCallback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
+}
+
+/// A closure for a descriptor.
+pub fn watching<F: Fn(&Loop, i32, u32) + 'static>(closure: F) -> (FdCallback, Release) {
+    unsafe extern "C-unwind" fn run<F: Fn(&Loop, i32, u32)>(
+        on: *mut Loop,
+        fd: i32,
+        events: u32,
+        arg: *mut c_void,
+    ) {
+        // SAFETY: as in `repeating`.
+        unsafe { (*arg.cast::<F>())(&*on, fd, events) }
+    }
+    let arg = Box::into_raw(Box::new(closure)).cast();
+    // SAFETY: `run` and `drop_box` fit the type in the box.
+    unsafe { (FdCallback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
+}
+
+unsafe extern "C-unwind" fn drop_box<T>(arg: *mut c_void) {
+    // SAFETY: called once, with the box that one of the functions above made.
+    drop(unsafe { Box::from_raw(arg.cast::<T>()) });
+}
+
+/// A callback that does nothing, for tests of the structures that carry callbacks.
+#[cfg(test)]
+pub(crate) fn nothing(arg: *mut c_void) -> Callback {
+    unsafe extern "C-unwind" fn nothing(_: *mut Loop, _: *mut c_void) {}
+    // SAFETY: it does not touch its argument.
+    unsafe { Callback::new(nothing, arg) }
+}

@@ -1,0 +1,66 @@
+//! A box and a counted pointer (like `std::sync::Arc`) whose making can fail: `Box::new`
+//! and `Arc::new` end the process when there is no memory, and that is not ours to do.
+
+use crate::error::Result;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+
+struct Inner<T> {
+    count: AtomicUsize,
+    value: T,
+}
+
+pub struct Counted<T>(NonNull<Inner<T>>);
+
+// SAFETY: as for `Arc`: shared references to `T` on several threads, dropped on any.
+unsafe impl<T: Send + Sync> Send for Counted<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Counted<T> {}
+
+impl<T> Counted<T> {
+    pub fn new(value: T) -> Result<Self> {
+        let inner = try_box(Inner { count: AtomicUsize::new(1), value })?;
+        Ok(Counted(NonNull::from(Box::leak(inner))))
+    }
+}
+
+/// `Box::new`, but without memory it says so.
+pub fn try_box<T>(value: T) -> Result<Box<T>> {
+    let mut place = Vec::new();
+    place.try_reserve_exact(1)?;
+    place.push(value);
+    let one = Box::into_raw(place.into_boxed_slice()).cast::<T>();
+    // SAFETY: a boxed slice of one element has the layout of a box of that element.
+    Ok(unsafe { Box::from_raw(one) })
+}
+
+impl<T> Deref for Counted<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: alive as long as this counts.
+        unsafe { &self.0.as_ref().value }
+    }
+}
+
+impl<T> Clone for Counted<T> {
+    fn clone(&self) -> Self {
+        // SAFETY: alive as long as `self` counts. Relaxed: whoever has one may make more.
+        unsafe { self.0.as_ref() }.count.fetch_add(1, Ordering::Relaxed);
+        Counted(self.0)
+    }
+}
+
+impl<T> Drop for Counted<T> {
+    fn drop(&mut self) {
+        // SAFETY: alive as long as `self` counts.
+        if unsafe { self.0.as_ref() }.count.fetch_sub(1, Ordering::Release) == 1 {
+            // Everything the others did with it comes before its end.
+            fence(Ordering::Acquire);
+            // SAFETY: the last one; `new` leaked the box.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}

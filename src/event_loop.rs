@@ -1,0 +1,350 @@
+//! The loop: its parts, who may use it, and how it ends.
+//!
+//! All methods take `&self`, since callbacks call back in. Invariant: no borrow of a part
+//! is held while user code runs. The turn is in `event_loop/turn.rs`, the sources in
+//! `sources.rs` and `watching.rs`.
+
+mod sources;
+mod turn;
+mod watching;
+
+use crate::clock::Clock;
+use crate::counted::{Counted, try_box};
+use crate::error::{Error, Result};
+use crate::fork::Process;
+use crate::handle::RawHandle;
+use crate::hooks::Hooks;
+use crate::poller::Poller;
+use crate::rare::{RareRef, Rares};
+use crate::ready::Ready;
+use crate::releases::Releases;
+use crate::remote::{Post, Posts, Shared};
+use crate::thread;
+use crate::timers::Timers;
+use crate::watchers::Watchers;
+use std::cell::{Cell, RefCell};
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+pub use turn::Ended;
+
+/// How a loop differs from the usual one.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Ask the kernel in every turn, also while callbacks stay ready.
+    pub strict_poll: bool,
+    /// Only the thread that made the loop may use it.
+    pub bound: bool,
+    /// A clock that jumps to the next deadline when there is nothing else to do.
+    pub virtual_clock: bool,
+    /// A clock that moves by [`Loop::advance`] alone.
+    pub manual_clock: bool,
+    /// Wait without the thread's timer slack.
+    pub timer_slack: bool,
+    /// How long callbacks that stay ready may keep the kernel unasked.
+    pub poll_gap_ns: u64,
+    /// The most events that one wait takes from the kernel.
+    pub max_events: usize,
+    /// Where a virtual or manual clock begins.
+    pub virtual_start_ns: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            strict_poll: false,
+            bound: false,
+            virtual_clock: false,
+            manual_clock: false,
+            timer_slack: false,
+            poll_gap_ns: 50_000,
+            max_events: 1024,
+            virtual_start_ns: 0,
+        }
+    }
+}
+
+/// Values of `owner` that no thread has.
+const NOBODY: usize = 0;
+const CLOSED: usize = 1;
+const POISONED: usize = 2;
+
+/// The source whose callback runs.
+#[derive(Clone, Copy)]
+struct Current {
+    handle: RawHandle,
+    /// Of a soon-callback: it has no slot that remembers these.
+    rare: RareRef,
+    arg: *mut c_void,
+}
+
+impl Current {
+    const NONE: Current = Current { handle: 0, rare: RareRef::NONE, arg: std::ptr::null_mut() };
+}
+
+/// An event loop. See `include/evloop.h` for what it promises.
+pub struct Loop {
+    /// The thread that may use the loop now: one that runs it or that it is bound to.
+    owner: AtomicUsize,
+    process: Process,
+    bound_to: usize,
+    strict_poll: bool,
+    poll_gap: u64,
+    /// How many runs are on the stack.
+    depth: Cell<u32>,
+    current: Cell<Current>,
+    /// Those of the outer runs.
+    outer: RefCell<Vec<Current>>,
+    /// This turn's time; 0 when it has not been read yet.
+    now: Cell<u64>,
+    /// When the kernel was last asked without blocking; 0: ask now.
+    last_poll: Cell<u64>,
+    turns: Cell<u32>,
+    ready: RefCell<Ready>,
+    timers: RefCell<Timers>,
+    watchers: RefCell<Watchers>,
+    hooks: RefCell<Hooks>,
+    rares: RefCell<Rares>,
+    releases: RefCell<Releases>,
+    /// Posts that have been taken over and are not yet in the ready queue.
+    incoming: RefCell<Posts>,
+    poller: RefCell<Poller>,
+    ghosts: Cell<watching::Ghosts>,
+    clock: Clock,
+    shared: Counted<Shared>,
+    data: Cell<*mut c_void>,
+    /// What a bug said before it was caught.
+    panic_message: RefCell<String>,
+}
+
+impl Loop {
+    /// A loop with the usual options.
+    pub fn new() -> Result<Box<Loop>> {
+        Loop::with_options(&Options::default())
+    }
+
+    /// A loop with these options.
+    pub fn with_options(options: &Options) -> Result<Box<Loop>> {
+        let process = Process::current();
+        let (poller, waker) = Poller::new(options.max_events, options.timer_slack)?;
+        let clock = match options.virtual_clock || options.manual_clock {
+            true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
+            false => Clock::System,
+        };
+        let bound_to = if options.bound { thread::current() } else { NOBODY };
+        try_box(Loop {
+            owner: AtomicUsize::new(bound_to),
+            process,
+            bound_to,
+            strict_poll: options.strict_poll,
+            poll_gap: options.poll_gap_ns,
+            depth: Cell::new(0),
+            current: Cell::new(Current::NONE),
+            outer: RefCell::new(Vec::new()),
+            now: Cell::new(0),
+            last_poll: Cell::new(0),
+            turns: Cell::new(0),
+            ready: RefCell::new(Ready::new()),
+            timers: RefCell::new(Timers::new()),
+            watchers: RefCell::new(Watchers::new()),
+            hooks: RefCell::new(Hooks::new()),
+            rares: RefCell::new(Rares::new()),
+            releases: RefCell::new(Releases::new()),
+            incoming: RefCell::new(Posts::new()),
+            poller: RefCell::new(poller),
+            ghosts: Cell::new(watching::Ghosts::NONE),
+            clock,
+            shared: Counted::new(Shared::new(waker, process))?,
+            data: Cell::new(std::ptr::null_mut()),
+            panic_message: RefCell::new(String::new()),
+        })
+    }
+
+    /// May the calling thread use the loop now?
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if (owner == NOBODY || owner == thread::current()) && self.process.is_current() {
+            return Ok(());
+        }
+        Err(self.refusal(owner))
+    }
+
+    #[cold]
+    fn refusal(&self, owner: usize) -> Error {
+        match owner {
+            _ if !self.process.is_current() => Error::FORKED,
+            CLOSED => Error::CLOSED,
+            POISONED => Error::PANIC,
+            _ => Error::WRONG_THREAD,
+        }
+    }
+
+    /// May the calling thread use the loop now? No other question is asked.
+    pub fn is_in_thread(&self) -> bool {
+        self.check().is_ok()
+    }
+
+    /// How many runs are on the stack.
+    pub fn depth(&self) -> Result<u32> {
+        self.check()?;
+        Ok(self.depth.get())
+    }
+
+    /// The user's pointer.
+    pub fn data(&self) -> Result<*mut c_void> {
+        self.check()?;
+        Ok(self.data.get())
+    }
+
+    /// Sets the user's pointer.
+    pub fn set_data(&self, data: *mut c_void) -> Result<()> {
+        self.check()?;
+        self.data.set(data);
+        Ok(())
+    }
+
+    /// Ends the innermost run after its snapshot. Any thread, signal handlers too.
+    pub fn stop(&self) -> Result<()> {
+        self.shared.stop()
+    }
+
+    /// Ends a wait. Any thread, signal handlers too.
+    pub fn wake(&self) -> Result<()> {
+        self.shared.wake()
+    }
+
+    /// The time of this turn, read on first use in it; between runs the time.
+    pub fn now(&self) -> Result<u64> {
+        self.check()?;
+        Ok(self.turn_now())
+    }
+
+    fn turn_now(&self) -> u64 {
+        if self.depth.get() == 0 {
+            return self.clock.now();
+        }
+        if self.now.get() == 0 {
+            self.now.set(self.clock.now());
+        }
+        self.now.get()
+    }
+
+    /// The time; 0 when the loop has been closed. Any thread.
+    pub fn clock(&self) -> u64 {
+        if self.is_closed() { 0 } else { self.clock.now() }
+    }
+
+    /// Moves a virtual or manual clock forward.
+    pub fn advance(&self, ns: u64) -> Result<()> {
+        self.check()?;
+        match self.clock.advance_to(self.clock.now().saturating_add(ns)) {
+            true => {
+                self.now.set(0);
+                Ok(())
+            }
+            false => Err(Error::CLOCK),
+        }
+    }
+
+    /// Would [`Loop::run`] go on?
+    pub fn has_work(&self) -> Result<bool> {
+        self.check()?;
+        Ok(self.is_kept_going())
+    }
+
+    fn is_kept_going(&self) -> bool {
+        self.ready.borrow().has_work()
+            || self.timers.borrow().has_work()
+            || self.watchers.borrow().has_work()
+            || self.shared.has_posts()
+            || !self.incoming.borrow().0.is_empty()
+    }
+
+    /// Runs internal work; a panic in it is a bug, which poisons the loop instead of
+    /// ending the process. Never round user code: a foreign exception must pass.
+    #[inline]
+    pub(crate) fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
+            Ok(result) => result,
+            Err(payload) => Err(self.poison(&*payload)),
+        }
+    }
+
+    #[cold]
+    fn poison(&self, payload: &(dyn std::any::Any + Send)) -> Error {
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        if let Ok(mut message) = self.panic_message.try_borrow_mut() {
+            *message = text.unwrap_or("a panic without a message").to_owned();
+        }
+        self.owner.store(POISONED, Ordering::Relaxed);
+        Error::PANIC
+    }
+
+    /// What a bug said before it was caught; empty when there was none.
+    pub fn panic_message(&self) -> String {
+        self.panic_message.borrow().clone()
+    }
+
+    /// Ends all sources and refuses every call from now on. Inside a run, the releases
+    /// are made when the outermost run ends; else now.
+    pub fn close(&self) -> Result<()> {
+        match self.check() {
+            // In a child of fork, or after a bug, closing is all that still works.
+            Ok(()) | Err(Error::FORKED | Error::PANIC) => {}
+            Err(refused) => return Err(refused),
+        }
+        if self.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {
+            self.shared.close();
+            // After a bug the structures may be broken; then some releases are lost.
+            let _ = self.guarded(|| self.end_all_sources());
+            self.owner.store(CLOSED, Ordering::Relaxed);
+        }
+        if self.depth.get() == 0 {
+            self.make_releases();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.depth.get() == 0
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == CLOSED
+    }
+
+    /// Calls the release functions that are due. Only where no callback is on the stack.
+    fn make_releases(&self) {
+        loop {
+            let due = self.releases.borrow_mut().pop();
+            let Some((release, arg)) = due else { break };
+            release.call(arg);
+        }
+        if self.is_closed() {
+            self.release_posts();
+        }
+    }
+
+    /// Posts that will never run.
+    fn release_posts(&self) {
+        loop {
+            let post = self.incoming.borrow_mut().0.pop().flatten();
+            match post {
+                Some(Post { callback, release: Some(release) }) => release.call(callback.arg),
+                Some(_) => {}
+                None if self.shared.has_posts() => self.shared.take_posts(&mut self.incoming.borrow_mut()),
+                None => break,
+            }
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        if !self.is_closed() {
+            let _ = Loop::close(self);
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! Sources: making them, and what every handle can do.
+
+use super::watching::slot_of;
+use super::{Current, Loop};
+use crate::callback::{Callback, Release, TickCallback};
+use crate::error::{Error, Result};
+use crate::handle::{Handle, Kind, RawHandle, SlotId};
+use crate::hooks::When;
+use crate::rare::{Missed, Period, RareRef};
+use crate::ready::Entry;
+use crate::remote::Post;
+use crate::timers::{NEVER, State};
+use std::ffi::{CStr, c_void};
+
+/// Where a handle leads.
+enum Found {
+    /// A soon-callback in the ready queue.
+    Queued(u64),
+    /// A soon-callback that runs, in this run or in an outer one.
+    Running(RawHandle),
+    Timer(SlotId),
+    Watch(SlotId),
+    Hook(SlotId),
+}
+
+impl Loop {
+    /// Runs a callback in the next turn.
+    #[inline]
+    pub fn call_soon(&self, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        let entry = Entry::Soon { callback, rare: RareRef::NONE, unref: false };
+        Ok(Handle::Soon(self.ready.borrow_mut().push(entry)?).to_raw())
+    }
+
+    /// Runs a callback in the next turn after this moment; any thread.
+    pub fn call_soon_threadsafe(&self, callback: Callback, release: Option<Release>) -> Result<()> {
+        self.shared.post(Post { callback, release })
+    }
+
+    /// Runs a callback `delay` nanoseconds from now.
+    pub fn call_later(&self, delay: u64, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        self.add_timer(self.clock.now().saturating_add(delay), callback)
+    }
+
+    /// Runs a callback when the clock says `deadline`.
+    pub fn call_at(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        self.add_timer(deadline, callback)
+    }
+
+    fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
+        let id = self.timers.borrow_mut().insert(deadline, Some(callback), RareRef::NONE)?;
+        Ok(Handle::Slot(Kind::Timer, id).to_raw())
+    }
+
+    /// Runs a callback `first` nanoseconds from now and then every `interval`.
+    pub fn call_every(
+        &self,
+        first: u64,
+        interval: u64,
+        missed: Missed,
+        callback: TickCallback,
+    ) -> Result<RawHandle> {
+        self.check()?;
+        if interval == 0 {
+            return Err(Error::INVALID);
+        }
+        let deadline = self.clock.now().saturating_add(first);
+        let mut rares = self.rares.borrow_mut();
+        let mut rare = RareRef::NONE;
+        rares.get_or_make(&mut rare)?.period = Some(Period { callback, interval, missed });
+        match self.timers.borrow_mut().insert(deadline, None, rare) {
+            Ok(id) => Ok(Handle::Slot(Kind::Timer, id).to_raw()),
+            Err(error) => {
+                rares.take(rare);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a timer the deadline `delay` nanoseconds from now.
+    pub fn reschedule(&self, handle: RawHandle, delay: u64) -> Result<()> {
+        self.check()?;
+        self.set_deadline(handle, self.clock.now().saturating_add(delay))
+    }
+
+    /// Gives a timer another deadline.
+    pub fn reschedule_at(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        self.check()?;
+        self.set_deadline(handle, deadline)
+    }
+
+    fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        let id = slot_of(handle, Kind::Timer)?;
+        let mut timers = self.timers.borrow_mut();
+        let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
+        if let Some(sequence) = place {
+            self.ready.borrow_mut().remove(sequence);
+        }
+        timers.schedule(id, deadline);
+        Ok(())
+    }
+
+    /// Nanoseconds until a timer is due; [`NEVER`] as `i64::MAX`.
+    pub fn remaining(&self, handle: RawHandle) -> Result<i64> {
+        self.check()?;
+        let id = slot_of(handle, Kind::Timer)?;
+        let timers = self.timers.borrow();
+        let timer = timers.slots.get(id).ok_or(Error::STALE)?;
+        if !timer.is_armed() {
+            return Ok(0);
+        }
+        let left = match timer.deadline {
+            NEVER => NEVER,
+            deadline => deadline.saturating_sub(self.clock.now()),
+        };
+        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+    }
+
+    /// Adds a hook.
+    pub fn add_hook(&self, when: When, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        let id = self.hooks.borrow_mut().insert(when, callback)?;
+        Ok(Handle::Slot(Kind::Hook, id).to_raw())
+    }
+
+    #[inline]
+    fn find(&self, handle: RawHandle) -> Result<Found> {
+        let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
+            Handle::Soon(sequence) => match self.ready.borrow_mut().get_mut(sequence) {
+                Some(Entry::Soon { .. }) => Some(Found::Queued(sequence)),
+                _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
+                _ => None,
+            },
+            Handle::Slot(Kind::Timer, id) => self.timers.borrow().slots.get(id).map(|_| Found::Timer(id)),
+            Handle::Slot(Kind::Watch, id) => self.watchers.borrow().slots.get(id).map(|_| Found::Watch(id)),
+            Handle::Slot(Kind::Hook, id) => self.hooks.borrow().slots.get(id).map(|_| Found::Hook(id)),
+        };
+        found.ok_or(Error::STALE)
+    }
+
+    fn is_on_stack(&self, handle: RawHandle) -> bool {
+        self.current.get().handle == handle || self.is_on_outer_stack(handle)
+    }
+
+    /// Changes what is remembered of a soon-callback that runs.
+    fn with_running<T>(&self, handle: RawHandle, change: impl FnOnce(&mut Current) -> T) -> Result<T> {
+        let mut current = self.current.get();
+        if current.handle == handle {
+            let result = change(&mut current);
+            self.current.set(current);
+            return Ok(result);
+        }
+        let mut outer = self.outer.borrow_mut();
+        let running = outer.iter_mut().find(|outer| outer.handle == handle);
+        running.map(change).ok_or(Error::STALE)
+    }
+
+    /// Ends a source: its callback will not run.
+    pub fn cancel(&self, handle: RawHandle) -> Result<()> {
+        self.check()?;
+        match self.find(handle)? {
+            Found::Queued(sequence) => {
+                let removed = self.ready.borrow_mut().remove(sequence);
+                if let Some(Entry::Soon { callback, rare, .. }) = removed {
+                    self.end_rare(rare, callback.arg);
+                }
+            }
+            Found::Running(_) => {}
+            Found::Timer(id) => self.cancel_timer(id, handle),
+            Found::Watch(id) => self.cancel_watch(id)?,
+            Found::Hook(id) => {
+                let removed = self.hooks.borrow_mut().remove(id);
+                if let Some(hook) = removed {
+                    self.end_rare(hook.rare, hook.callback.arg);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
+        let mut timers = self.timers.borrow_mut();
+        let timer = timers.slots.at(id.index);
+        if let Some(sequence) = timer.place() {
+            self.ready.borrow_mut().remove(sequence);
+            timer.state = State::Idle;
+        }
+        // A one-shot's handle lives until its callback returns.
+        if timer.callback.is_some() && self.is_on_stack(handle) {
+            timers.disarm(id);
+            return;
+        }
+        drop(timers);
+        self.end_timer(id);
+    }
+
+    /// Frees a timer that is not in the ready queue.
+    pub(super) fn end_timer(&self, id: SlotId) {
+        let Some(timer) = self.timers.borrow_mut().remove(id) else {
+            return;
+        };
+        if let Some(callback) = timer.callback {
+            self.end_rare(timer.rare, callback.arg);
+        } else {
+            let period = self.rares.borrow_mut().get(timer.rare).and_then(|rare| rare.period);
+            let arg = period.map_or(std::ptr::null_mut(), |period| period.callback.arg);
+            self.end_rare(timer.rare, arg);
+        }
+    }
+
+    /// Frees the rare things of a source that has ended; its release falls due.
+    #[inline]
+    pub(super) fn end_rare(&self, rare: RareRef, arg: *mut c_void) {
+        if !rare.is_some() {
+            return;
+        }
+        let rare = self.rares.borrow_mut().take(rare);
+        if let Some(release) = rare.and_then(|rare| rare.release) {
+            self.releases.borrow_mut().fall_due(release, arg);
+        }
+    }
+
+    /// Will the source's callback run, as things are?
+    pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
+        self.check()?;
+        Ok(match self.find(handle) {
+            Err(_) | Ok(Found::Running(_)) => false,
+            Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state != State::Idle,
+            Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
+        })
+    }
+
+    /// The handle of the callback that runs now.
+    pub fn current(&self) -> Result<RawHandle> {
+        self.check()?;
+        Ok(self.current.get().handle)
+    }
+
+    /// Gives a source's callback another argument. The old one is not released.
+    pub fn set_arg(&self, handle: RawHandle, arg: *mut c_void) -> Result<()> {
+        self.check()?;
+        match self.find(handle)? {
+            Found::Queued(sequence) => {
+                if let Some(Entry::Soon { callback, .. }) = self.ready.borrow_mut().get_mut(sequence) {
+                    callback.arg = arg;
+                }
+            }
+            Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
+            Found::Watch(id) => self.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Hook(id) => self.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Timer(id) => {
+                let mut timers = self.timers.borrow_mut();
+                let timer = timers.slots.at(id.index);
+                match &mut timer.callback {
+                    Some(callback) => callback.arg = arg,
+                    None => {
+                        let mut rares = self.rares.borrow_mut();
+                        if let Some(period) = rares.get(timer.rare).and_then(|rare| rare.period.as_mut()) {
+                            period.callback.arg = arg;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `change` on the place where a source remembers its rare things.
+    fn with_rare_ref<T>(
+        &self,
+        handle: RawHandle,
+        change: impl FnOnce(&mut RareRef) -> Result<T>,
+    ) -> Result<T> {
+        match self.find(handle)? {
+            Found::Queued(sequence) => match self.ready.borrow_mut().get_mut(sequence) {
+                Some(Entry::Soon { rare, .. }) => change(rare),
+                _ => Err(Error::STALE),
+            },
+            Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
+            Found::Timer(id) => change(&mut self.timers.borrow_mut().slots.at(id.index).rare),
+            Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),
+            Found::Hook(id) => change(&mut self.hooks.borrow_mut().slots.at(id.index).rare),
+        }
+    }
+
+    /// Promises (or, with `None`, no longer promises) to release a source's argument.
+    pub fn set_release(&self, handle: RawHandle, release: Option<Release>) -> Result<()> {
+        self.check()?;
+        self.with_rare_ref(handle, |place| match release {
+            Some(release) => self.promise_release(place, release),
+            None => {
+                let mut rares = self.rares.borrow_mut();
+                let had = rares.get(*place).and_then(|rare| rare.release.take());
+                if had.is_some() {
+                    self.releases.borrow_mut().withdraw();
+                }
+                Ok(())
+            }
+        })
+    }
+
+    /// Notes a release with a source's rare things. Nothing changes without memory.
+    pub(super) fn promise_release(&self, place: &mut RareRef, release: Release) -> Result<()> {
+        let mut releases = self.releases.borrow_mut();
+        releases.promise()?;
+        let mut rares = self.rares.borrow_mut();
+        let rare = rares.get_or_make(place);
+        if !matches!(&rare, Ok(rare) if rare.release.is_none()) {
+            // No room for it, or there was one before and its promise stands.
+            releases.withdraw();
+        }
+        rare?.release = Some(release);
+        Ok(())
+    }
+
+    /// Names a source, for people who look for it; `None` takes the name away.
+    pub fn set_name(&self, handle: RawHandle, name: Option<&CStr>) -> Result<()> {
+        self.check()?;
+        let name = name.map(copy_of).transpose()?;
+        self.with_rare_ref(handle, |place| {
+            if place.is_some() || name.is_some() {
+                self.rares.borrow_mut().get_or_make(place)?.name = name;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says whether a source keeps [`Loop::run`] going.
+    pub fn set_unref(&self, handle: RawHandle, unref: bool) -> Result<()> {
+        self.check()?;
+        let place = match self.find(handle)? {
+            Found::Queued(sequence) => Some(sequence),
+            Found::Running(_) | Found::Hook(_) => None,
+            Found::Timer(id) => {
+                let mut timers = self.timers.borrow_mut();
+                timers.set_unref(id, unref);
+                timers.slots.at(id.index).place()
+            }
+            Found::Watch(id) => {
+                let mut watchers = self.watchers.borrow_mut();
+                watchers.set_unref(id, unref);
+                Some(watchers.slots.at(id.index).pending)
+            }
+        };
+        if let Some(sequence) = place {
+            self.ready.borrow_mut().set_unref(sequence, unref);
+        }
+        Ok(())
+    }
+
+    /// Ends every source there is; their releases fall due. Needs no memory.
+    pub(super) fn end_all_sources(&self) -> Result<()> {
+        loop {
+            let popped = self.ready.borrow_mut().pop_before(u64::MAX);
+            match popped {
+                None => break,
+                Some((_, Entry::Soon { callback, rare, .. })) => self.end_rare(rare, callback.arg),
+                Some(_) => {}
+            }
+        }
+        let mut from = 0;
+        while let Some(id) = self.next_after(&mut from, |from| self.timers.borrow().slots.first_from(from)) {
+            self.end_timer(id);
+        }
+        from = 0;
+        while let Some(id) = self.next_after(&mut from, |from| self.watchers.borrow().slots.first_from(from))
+        {
+            // The kernel is not told: the set is closed whole, and in a forked child it is
+            // the parent's.
+            let removed = self.watchers.borrow_mut().remove(id);
+            if let Some((watch, _)) = removed {
+                self.end_rare(watch.rare, watch.callback.arg);
+            }
+        }
+        from = 0;
+        while let Some(id) = self.next_after(&mut from, |from| self.hooks.borrow().slots.first_from(from)) {
+            let removed = self.hooks.borrow_mut().remove(id);
+            if let Some(hook) = removed {
+                self.end_rare(hook.rare, hook.callback.arg);
+            }
+        }
+        Ok(())
+    }
+
+    fn next_after(&self, from: &mut u32, find: impl FnOnce(u32) -> Option<SlotId>) -> Option<SlotId> {
+        let id = find(*from)?;
+        *from = id.index + 1;
+        Some(id)
+    }
+}
+
+fn copy_of(name: &CStr) -> Result<Box<CStr>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(name.count_bytes() + 1)?;
+    bytes.extend_from_slice(name.to_bytes_with_nul());
+    match std::ffi::CString::from_vec_with_nul(bytes) {
+        Ok(copy) => Ok(copy.into_boxed_c_str()),
+        Err(_) => unreachable!("a C string ends in its only NUL"),
+    }
+}

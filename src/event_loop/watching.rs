@@ -1,0 +1,286 @@
+//! Watching descriptors: the meeting of `watchers` (what is wanted) and `poller` (what
+//! the kernel knows).
+
+use super::Loop;
+use crate::callback::FdCallback;
+use crate::clock::monotonic;
+use crate::error::{Error, Result};
+use crate::handle::{Handle, Kind, RawHandle, SlotId};
+use crate::poller::{Poller, Timeout};
+use crate::ready::{Entry, Ready};
+use crate::watchers::{self, Change, EDGE, Report, Watch, Watchers, What};
+
+/// A set is renewed at most once in this time, and may take a hundredth of all time.
+const GHOST_PAUSE: u64 = 100_000_000;
+/// While a renewal has to wait, the kernel is asked once in this time.
+const GHOST_NAP: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// What a wait brought.
+pub(super) struct Asked {
+    /// Something is ready, or somebody called `wake`.
+    pub found: bool,
+    /// A signal ended the wait.
+    pub interrupted: bool,
+}
+
+/// Events of files that are closed here and live on elsewhere.
+#[derive(Clone, Copy)]
+pub(super) struct Ghosts {
+    haunting: bool,
+    /// When the set may be renewed again.
+    next_renewal: u64,
+}
+
+impl Ghosts {
+    pub const NONE: Ghosts = Ghosts { haunting: false, next_renewal: 0 };
+}
+
+impl Loop {
+    /// Watches a descriptor; see `loop_watch_fd` in the header.
+    pub fn watch_fd(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<RawHandle> {
+        self.check()?;
+        check_mask(mask)?;
+        if fd < 0 {
+            return Err(Error::BAD_FD);
+        }
+        let mut watchers = self.watchers.borrow_mut();
+        let id = watchers.insert(fd, mask, callback)?;
+        if let Err(error) = self.register(&mut watchers, fd, mask, id) {
+            watchers.slots.remove(id);
+            return Err(error);
+        }
+        watchers.link(id);
+        Ok(Handle::Slot(Kind::Watch, id).to_raw())
+    }
+
+    /// Tells the kernel at once: that finds out whether `fd` can be watched at all, and
+    /// whether it still is the file that older watchers of the number mean.
+    fn register(&self, watchers: &mut Watchers, fd: i32, mask: u32, id: SlotId) -> Result<()> {
+        let poller = self.poller.borrow();
+        let addition = watchers.addition(fd, mask);
+        let drop_pending = |sequence| self.ready.borrow_mut().discard(sequence);
+        match poller.change(addition) {
+            Ok(()) => {
+                if let Err(error) = watchers.prepare(fd) {
+                    let _ = poller.change(Change { what: What::Remove, ..addition });
+                    return Err(error);
+                }
+                watchers.added(addition, drop_pending);
+            }
+            // The same open file, registered under this number.
+            Err(error) if error.is_os(libc::EEXIST) => {
+                watchers.prepare(fd)?;
+                if watchers.is_busy(fd, mask, None) {
+                    return Err(Error::BUSY);
+                }
+                if !watchers.is_registered(fd) {
+                    // A ghost that has come back to its number.
+                    let change = Change { what: What::Modify, ..addition };
+                    poller.change(change)?;
+                    watchers.told(change);
+                }
+            }
+            Err(error) if error.is_os(libc::EPERM) && mask & watchers::ALWAYS != 0 => {
+                watchers.prepare(fd)?;
+                watchers.always(fd, id, drop_pending);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Gives a watcher another mask; see `loop_watch_update` in the header.
+    pub fn update_watch(&self, handle: RawHandle, mask: u32) -> Result<()> {
+        self.check()?;
+        let id = slot_of(handle, Kind::Watch)?;
+        let mut watchers = self.watchers.borrow_mut();
+        let watch = watchers.slots.get(id).ok_or(Error::STALE)?;
+        check_mask(mask)?;
+        let (fd, detached, pending) = (watch.fd, watch.detached, watch.pending);
+        if detached {
+            return Err(Error::BAD_FD);
+        }
+        if watchers.is_busy(fd, mask, Some(id)) {
+            return Err(Error::BUSY);
+        }
+        watchers.set_mask(id, mask);
+        if pending != 0 {
+            self.narrow_pending(watchers.slots.at(id.index));
+        }
+        Ok(())
+    }
+
+    /// Takes from a watcher's ready entry what it no longer asks for.
+    fn narrow_pending(&self, watch: &mut Watch) {
+        let mut ready = self.ready.borrow_mut();
+        if let Some(Entry::Watch { events, .. }) = ready.get_mut(watch.pending) {
+            *events = watch.share_of(*events);
+            if *events == 0 {
+                ready.remove(watch.pending);
+                watch.pending = 0;
+            }
+        }
+    }
+
+    /// A watcher's mask.
+    pub fn watch_events(&self, handle: RawHandle) -> Result<u32> {
+        self.check()?;
+        let id = slot_of(handle, Kind::Watch)?;
+        let watchers = self.watchers.borrow();
+        Ok(watchers.slots.get(id).ok_or(Error::STALE)?.mask)
+    }
+
+    pub(super) fn cancel_watch(&self, id: SlotId) -> Result<()> {
+        let removed = self.watchers.borrow_mut().remove(id);
+        let (watch, change) = removed.ok_or(Error::STALE)?;
+        if watch.pending != 0 {
+            self.ready.borrow_mut().remove(watch.pending);
+        }
+        if let Some(change) = change {
+            // Told by the cancel itself, since a child may hold the file. The kernel knows
+            // nothing of it any more if the descriptor was closed before.
+            let _ = self.poller.borrow().change(change);
+        }
+        self.end_rare(watch.rare, watch.callback.arg);
+        Ok(())
+    }
+
+    /// One call of the kernel: first it is told what changed, then it is asked.
+    pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
+        let mut watchers = self.watchers.borrow_mut();
+        let mut poller = self.poller.borrow_mut();
+        if self.ghosts.get().haunting {
+            self.end_ghosts(&mut watchers, &mut poller, timeout);
+        }
+        self.tell_kernel(&mut watchers, &poller)?;
+        let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
+        let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll });
+        let notified = self.shared.wake_up();
+        let interrupted = match waited {
+            Ok(()) => false,
+            Err(error) if error.is_os(libc::EINTR) => true,
+            Err(error) => return Err(error),
+        };
+        watchers.polls = watchers.polls.wrapping_add(1);
+        let delivered = self.collect_events(&mut watchers, &poller)?;
+        Ok(Asked { found: delivered || notified, interrupted })
+    }
+
+    /// Passes on what changed since the last wait.
+    #[inline]
+    fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
+        while let Some(change) = watchers.next_change() {
+            let mut result = poller.change(change);
+            if result.is_err_and(|error| error.is_os(libc::EEXIST)) {
+                result = poller.change(Change { what: What::Modify, ..change });
+            }
+            match result {
+                Ok(()) => watchers.told(change),
+                Err(error) if error.is_os(libc::ENOMEM) || error.is_os(libc::ENOSPC) => {
+                    watchers.try_again(change.fd);
+                    return Err(error);
+                }
+                // Closed, or another file by now: whoever watched the old one is silent.
+                Err(_) => self.detach(watchers, change.fd),
+            }
+        }
+        Ok(())
+    }
+
+    fn detach(&self, watchers: &mut Watchers, fd: i32) {
+        watchers.detach_all(fd, |sequence| self.ready.borrow_mut().discard(sequence));
+    }
+
+    /// Puts what the kernel found into the ready queue.
+    fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
+        let mut delivered = false;
+        let mut ready = self.ready.borrow_mut();
+        for event in poller.events() {
+            let emit = |id, watch: &mut Watch, share| push_event(&mut ready, id, watch, share);
+            match watchers.report(event.token, event.events, emit) {
+                Report::Delivered => delivered = true,
+                Report::Unwanted => {}
+                Report::Ghost => self.see_ghost(),
+                Report::Suspicious(change) => {
+                    delivered = true;
+                    if poller.change(change).is_err() {
+                        watchers.detach_all(change.fd, |sequence| ready.discard(sequence));
+                        self.see_ghost();
+                    }
+                }
+            }
+        }
+        if watchers.has_always() {
+            watchers.report_always(|id, watch, share| push_event(&mut ready, id, watch, share))?;
+            delivered = true;
+        }
+        Ok(delivered)
+    }
+
+    fn see_ghost(&self) {
+        self.ghosts.set(Ghosts { haunting: true, ..self.ghosts.get() });
+    }
+
+    /// A closed file with a living duplicate reports for ever and cannot be deleted by
+    /// its number: only a new set ends it.
+    fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) {
+        let begun = monotonic();
+        if begun < self.ghosts.get().next_renewal {
+            if timeout != Timeout::Poll {
+                std::thread::sleep(GHOST_NAP);
+            }
+            return;
+        }
+        let haunting = self.renew_set(watchers, poller).is_err();
+        let pause = (100 * (monotonic() - begun)).max(GHOST_PAUSE);
+        self.ghosts.set(Ghosts { haunting, next_renewal: begun + pause });
+    }
+
+    fn renew_set(&self, watchers: &mut Watchers, poller: &mut Poller) -> Result<()> {
+        let mut registrations = Vec::new();
+        registrations.try_reserve(watchers.slots.len())?;
+        registrations.extend(watchers.registrations());
+        // Is the file behind each number still the one that was registered?
+        registrations.retain(|change| {
+            let is_same = poller.change(*change).is_ok();
+            if !is_same {
+                self.detach(watchers, change.fd);
+            }
+            is_same
+        });
+        poller.renew()?;
+        for change in registrations {
+            match poller.change(Change { what: What::Add, ..change }) {
+                Ok(()) => {}
+                Err(_) => watchers.lost_registration(change.fd),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts an event into the queue; what the watcher has there already is brought up to date.
+fn push_event(ready: &mut Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
+    if let Some(Entry::Watch { events, .. }) = ready.get_mut(watch.pending) {
+        *events = if watch.mask & EDGE != 0 { *events | share } else { share };
+        return Ok(());
+    }
+    watch.pending = ready.push(Entry::Watch { id, events: share, unref: watch.unref })?;
+    Ok(())
+}
+
+fn check_mask(mask: u32) -> Result<()> {
+    match mask & !watchers::MASK {
+        0 => Ok(()),
+        _ => Err(Error::MASK),
+    }
+}
+
+/// The slot that a handle names, if it names that kind of source.
+pub(super) fn slot_of(handle: RawHandle, expected: Kind) -> Result<SlotId> {
+    match Handle::from_raw(handle) {
+        None => Err(Error::STALE),
+        Some(Handle::Slot(kind, id)) if kind == expected => Ok(id),
+        Some(_) => Err(Error::KIND),
+    }
+}

@@ -1,0 +1,139 @@
+//! The C interface: one file a section of `include/evloop.h`, in the header's order.
+//!
+//! No logic here: a function checks its pointers, calls one method of the core and turns
+//! the result into a number. The comments are the header's text, written for C programmers.
+
+// The contract of every function is its text in the header, in C's terms.
+#![allow(clippy::missing_safety_doc)]
+
+use crate::callback::{Callback, FdCallback, Release, TickCallback};
+use crate::error::{Error, Result};
+use crate::event_loop::Loop;
+use std::ffi::{c_int, c_void};
+
+pub mod types;
+
+pub mod life;
+
+pub mod run;
+
+pub mod callbacks;
+
+pub mod handles;
+
+pub mod descriptors;
+
+pub mod hooks;
+
+pub mod threads;
+
+pub mod time;
+
+pub mod errors;
+
+/// The section files in the order of the header, with the titles they have there.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("types", "Types"),
+    ("life", "Life cycle"),
+    ("run", "Run"),
+    ("callbacks", "Callbacks"),
+    ("handles", "Handles"),
+    ("descriptors", "Descriptors"),
+    ("hooks", "Hooks"),
+    ("threads", "Other threads"),
+    ("time", "Time"),
+    ("errors", "Errors and version"),
+];
+
+/// The loop behind a pointer from C.
+fn get<'a>(pointer: *const Loop) -> Result<&'a Loop> {
+    // SAFETY: the header asks for NULL or a loop that has not been freed. Only shared
+    // references to a loop are ever made.
+    unsafe { pointer.as_ref() }.ok_or(Error::NULL)
+}
+
+/// Calls a method that runs no user code; a bug in it is caught.
+fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
+    let target = get(pointer)?;
+    target.guarded(|| method(target))
+}
+
+/// Calls a method that runs user code, which may throw and may free the loop.
+fn drive<T>(pointer: *mut Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
+    let target = get(pointer)?;
+    let _freed = FreeWhenClosed(pointer);
+    method(target)
+}
+
+/// Frees a loop that was closed inside a run, when the outermost run is over.
+struct FreeWhenClosed(*mut Loop);
+
+impl Drop for FreeWhenClosed {
+    fn drop(&mut self) {
+        // SAFETY: alive until here, as `get` says.
+        let target = unsafe { &*self.0 };
+        if target.is_closed() && target.is_at_rest() {
+            // SAFETY: made by `loop_new`; no run is on the stack and no other call is
+            // legal any more, so this is the last reference.
+            drop(unsafe { Box::from_raw(self.0) });
+        }
+    }
+}
+
+fn status(result: Result<()>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => error.code(),
+    }
+}
+
+fn number<T: TryInto<c_int>>(result: Result<T>) -> c_int {
+    match result {
+        Ok(value) => value.try_into().unwrap_or(c_int::MAX),
+        Err(error) => error.code(),
+    }
+}
+
+fn long_number(result: Result<i64>) -> i64 {
+    result.unwrap_or_else(|error| error.code().into())
+}
+
+fn callback(function: types::LoopCb, arg: *mut c_void) -> Result<Callback> {
+    // SAFETY: the header asks for a function that may be called with `arg`.
+    function.map(|function| unsafe { Callback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+}
+
+fn tick_callback(function: types::LoopTickCb, arg: *mut c_void) -> Result<TickCallback> {
+    // SAFETY: as above.
+    function.map(|function| unsafe { TickCallback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+}
+
+fn fd_callback(function: types::LoopFdCb, arg: *mut c_void) -> Result<FdCallback> {
+    // SAFETY: as above.
+    function.map(|function| unsafe { FdCallback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+}
+
+fn release(function: types::LoopReleaseCb) -> Option<Release> {
+    // SAFETY: as above; it is called once.
+    function.map(|function| unsafe { Release::new(function) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bug_is_caught_and_poisons_the_loop() {
+        life::keep_panics_quiet();
+        let pointer = life::loop_new();
+        let code = status(with(pointer, |_| panic!("a bug of ours")));
+        assert_eq!(code, Error::PANIC.code());
+        assert_eq!(get(pointer).unwrap().panic_message(), "a bug of ours");
+        // SAFETY: one thread, one loop, freed last.
+        unsafe {
+            assert_eq!(run::loop_run(pointer), Error::PANIC.code());
+            assert_eq!(run::loop_has_work(pointer), Error::PANIC.code());
+            assert_eq!(life::loop_free(pointer), 0);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A loop is made on any thread, filled, run, and freed at any time. It belongs to
+//! nobody while it rests: make it here, run it there, free it elsewhere, as long as
+//! two threads do not use it at once.
+
+use super::{drive, status, with};
+use crate::error::{Error, Result};
+use crate::event_loop::{Loop, Options};
+use std::ffi::{c_int, c_void};
+
+/// Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
+pub const LOOP_STRICT_POLL: u32 = 1;
+/// The loop belongs to the thread that makes it: every call from another thread is
+/// LOOP_EWRONGTHREAD, also while the loop rests.
+pub const LOOP_BOUND: u32 = 2;
+/// Reserved for the pull mode of a later version; now LOOP_EOPTIONS.
+pub const LOOP_PULL: u32 = 4;
+/// A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
+/// would wait for a timer it moves to the timer's time instead. An hour of timers takes a
+/// millisecond. While a descriptor is watched (not with loop_unref), the loop waits for it
+/// in real time.
+pub const LOOP_VIRTUAL_CLOCK: u32 = 8;
+/// A clock that moves by loop_advance alone. The loop never waits: a run call returns when
+/// nothing is ready.
+pub const LOOP_MANUAL_CLOCK: u32 = 16;
+/// Sets the thread's timer slack (on Linux 50 us) to its minimum while the loop waits for a
+/// timer: still more exact timers for three more system calls a wait.
+pub const LOOP_TIMER_SLACK: u32 = 32;
+
+/// What loop_new_with can change. Zero means the usual in every field; set it all to zero,
+/// then `size`, then what you want. Later versions add fields at the end.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct LoopOptions {
+    /// sizeof(loop_options_t)
+    pub size: u32,
+    /// LOOP_STRICT_POLL | LOOP_BOUND | ...
+    pub flags: u32,
+    /// While callbacks stay ready, the kernel is asked for descriptor events at least this
+    /// often (default 50 us) and not necessarily every turn: a system call costs more than
+    /// twenty callbacks. Due timers and posts of other threads are looked for every turn.
+    pub poll_gap_ns: u64,
+    /// The most descriptor events taken from the kernel at once (default 1,024, at most
+    /// 1,048,576).
+    pub max_events: u32,
+    /// 0
+    pub reserved: u32,
+    /// Where a virtual or manual clock begins.
+    pub virtual_start_ns: u64,
+}
+
+/// Makes a loop.
+///
+/// Returns NULL when there is no memory or no descriptor left; loop_new_with says which.
+/// Takes two descriptors (an epoll set and an eventfd, close-on-exec). Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn loop_new() -> *mut Loop {
+    keep_panics_quiet();
+    Loop::new().map_or(std::ptr::null_mut(), Box::into_raw)
+}
+
+/// Makes a loop with options and stores it in `*out`.
+///
+/// Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
+/// when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
+/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *mut Loop) -> c_int {
+    keep_panics_quiet();
+    if options.is_null() || out.is_null() {
+        return Error::NULL.code();
+    }
+    // SAFETY: the header asks for a struct of the size it states.
+    let options = unsafe { read_options(options) };
+    let made = options.and_then(check_options).and_then(|options| Loop::with_options(&options));
+    // SAFETY: the header asks for a place where a pointer can be stored.
+    status(made.map(|made| unsafe { out.write(Box::into_raw(made)) }))
+}
+
+/// # Safety
+/// `options` points to a struct of at least the size that its first field states.
+unsafe fn read_options(options: *const LoopOptions) -> Result<LoopOptions> {
+    const KNOWN: usize = size_of::<LoopOptions>();
+    // SAFETY: the first field is there.
+    let size = unsafe { (*options).size } as usize;
+    if size < 2 * size_of::<u32>() {
+        return Err(Error::OPTIONS);
+    }
+    let mut known = LoopOptions::default();
+    let bytes = options.cast::<u8>();
+    // SAFETY: copies no more than both structs have; all fields are plain integers.
+    unsafe { std::ptr::copy_nonoverlapping(bytes, (&raw mut known).cast(), size.min(KNOWN)) };
+    // SAFETY: `size` bytes are there to be read.
+    let tail_is_zero = (KNOWN..size).all(|i| unsafe { bytes.add(i).read() } == 0);
+    if tail_is_zero { Ok(known) } else { Err(Error::OPTIONS) }
+}
+
+fn check_options(given: LoopOptions) -> Result<Options> {
+    const FLAGS: u32 =
+        LOOP_STRICT_POLL | LOOP_BOUND | LOOP_VIRTUAL_CLOCK | LOOP_MANUAL_CLOCK | LOOP_TIMER_SLACK;
+    let has = |flag| given.flags & flag != 0;
+    let two_clocks = has(LOOP_VIRTUAL_CLOCK) && has(LOOP_MANUAL_CLOCK);
+    if given.flags & !FLAGS != 0 || two_clocks || given.reserved != 0 || given.max_events > 1 << 20 {
+        return Err(Error::OPTIONS);
+    }
+    let usual = Options::default();
+    Ok(Options {
+        strict_poll: has(LOOP_STRICT_POLL),
+        bound: has(LOOP_BOUND),
+        virtual_clock: has(LOOP_VIRTUAL_CLOCK),
+        manual_clock: has(LOOP_MANUAL_CLOCK),
+        timer_slack: has(LOOP_TIMER_SLACK),
+        poll_gap_ns: if given.poll_gap_ns == 0 { usual.poll_gap_ns } else { given.poll_gap_ns },
+        max_events: if given.max_events == 0 { usual.max_events } else { given.max_events as usize },
+        virtual_start_ns: given.virtual_start_ns,
+    })
+}
+
+/// This copy of the standard library is the shared library's own, so nobody else's panics
+/// are silenced. The message is kept by the loop that was hit.
+pub(super) fn keep_panics_quiet() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
+/// Frees a loop, at any time, with whatever is still in it: all sources end, and the
+/// release functions that are owed are called, each once.
+///
+/// Between runs it all happens here, and the pointer is dead when this returns. Inside a
+/// callback the loop ends as soon as the callback returns: nothing more runs, every call
+/// with the loop answers LOOP_ECLOSED from now on, the releases are called, and every run
+/// function on the stack returns LOOP_ECLOSED; when the outermost has returned, the pointer
+/// is dead. Descriptors that were watched are not touched.
+///
+/// Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD (nothing happens then), or LOOP_ECLOSED when it
+/// has been freed already in this callback. Works in a forked child and after LOOP_EPANIC.
+/// Other threads must no longer use the pointer. Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_free(r#loop: *mut Loop) -> c_int {
+    status(drive(r#loop, Loop::close))
+}
+
+/// Sets a pointer of your own, for loop_data. It is never released.
+///
+/// Returns 0 or an error. Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_set_data(r#loop: *mut Loop, data: *mut c_void) -> c_int {
+    status(with(r#loop, |target| target.set_data(data)))
+}
+
+/// Your pointer of loop_set_data; NULL before, and when the call is not allowed.
+/// Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_data(r#loop: *mut Loop) -> *mut c_void {
+    with(r#loop, Loop::data).unwrap_or(std::ptr::null_mut())
+}

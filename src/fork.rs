@@ -1,0 +1,64 @@
+//! Noticing a fork for the price of a load.
+//!
+//! One page per process holds a number; the kernel empties it in a forked child
+//! (`MADV_WIPEONFORK`). A loop remembers the number it was made under: where the page
+//! says another, the loop is the parent's. Where the kernel cannot do this (before
+//! Linux 4.14, and under some tools), a fork goes unnoticed.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+static FALLBACK: AtomicU32 = AtomicU32::new(0);
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+static PAGE_IS_MADE: Once = Once::new();
+static LAST: AtomicU32 = AtomicU32::new(0);
+
+/// The process that something was made in.
+#[derive(Clone, Copy)]
+pub struct Process {
+    page: &'static AtomicU32,
+    number: u32,
+}
+
+impl Process {
+    /// The process that calls.
+    pub fn current() -> Process {
+        PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Release));
+        // SAFETY: either the static or a mapping that is never taken back.
+        let page: &'static AtomicU32 = unsafe { &*PAGE.load(Ordering::Acquire) };
+        let mut number = page.load(Ordering::Relaxed);
+        if number == 0 {
+            // The first one here, or the first one in a forked child.
+            let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+            number = match page.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => fresh,
+                Err(other) => other,
+            };
+        }
+        Process { page, number }
+    }
+
+    /// Is this still the same process?
+    #[inline]
+    pub fn is_current(&self) -> bool {
+        self.page.load(Ordering::Relaxed) == self.number
+    }
+}
+
+fn make_page() -> *mut AtomicU32 {
+    const SIZE: usize = 4096;
+    let fallback = std::ptr::from_ref(&FALLBACK).cast_mut();
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh private mapping; given back only if nobody has seen it.
+    unsafe {
+        let page = libc::mmap(std::ptr::null_mut(), SIZE, protection, flags, -1, 0);
+        if page == libc::MAP_FAILED {
+            return fallback;
+        }
+        if libc::madvise(page, SIZE, libc::MADV_WIPEONFORK) != 0 {
+            libc::munmap(page, SIZE);
+            return fallback;
+        }
+        page.cast()
+    }
+}

@@ -1,0 +1,117 @@
+//! Handles: numbers that name a source, and never anything else again.
+//!
+//! A handle is positive and below 2^53, so that a double holds it exactly.
+//!
+//! ```text
+//! bit 52 clear   soon-callback: its sequence number in the ready queue
+//! bit 52 set     kind (3 bits) | slot (25 bits) | generation (24 bits)
+//! ```
+//!
+//! A sequence number is never given out twice. A slot's generation grows each time
+//! the slot is emptied, and a slot whose generations are spent is retired; so a
+//! finished handle can only be stale, whatever lives in its place now.
+
+/// The number that C code holds.
+pub type RawHandle = i64;
+
+const SLOT_BIT: u64 = 1 << 52;
+const KIND_SHIFT: u32 = 49;
+const SLOT_SHIFT: u32 = 24;
+
+/// Sequence numbers of the ready queue stay below this.
+pub const MAX_SEQUENCE: u64 = SLOT_BIT;
+/// Slots of one kind are numbered below this.
+pub const MAX_SLOTS: u32 = 1 << (KIND_SHIFT - SLOT_SHIFT);
+/// Generations of one slot stay below this.
+pub const MAX_GENERATION: u32 = 1 << SLOT_SHIFT;
+
+/// What lives in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Timer = 1,
+    Watch = 2,
+    Hook = 3,
+}
+
+/// A slot and the generation in which it was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotId {
+    pub index: u32,
+    pub generation: u32,
+}
+
+/// A handle, taken apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handle {
+    /// A callback in the ready queue, by its sequence number.
+    Soon(u64),
+    /// A source with a slot of its own.
+    Slot(Kind, SlotId),
+}
+
+impl Handle {
+    /// The number for C. Inlined, it is two shifts.
+    #[inline]
+    pub fn to_raw(self) -> RawHandle {
+        match self {
+            Handle::Soon(sequence) => sequence as RawHandle,
+            Handle::Slot(kind, id) => {
+                let bits = SLOT_BIT
+                    | (kind as u64) << KIND_SHIFT
+                    | u64::from(id.index) << SLOT_SHIFT
+                    | u64::from(id.generation);
+                bits as RawHandle
+            }
+        }
+    }
+
+    /// Takes any number at all apart; `None` for what no loop ever gives out.
+    #[inline]
+    pub fn from_raw(raw: RawHandle) -> Option<Handle> {
+        let bits = u64::try_from(raw).ok()?;
+        if bits < SLOT_BIT {
+            return (bits != 0).then_some(Handle::Soon(bits));
+        }
+        if bits >= SLOT_BIT << 1 {
+            return None;
+        }
+        let kind = match (bits >> KIND_SHIFT) & 7 {
+            1 => Kind::Timer,
+            2 => Kind::Watch,
+            3 => Kind::Hook,
+            _ => return None,
+        };
+        let index = (bits >> SLOT_SHIFT) as u32 & (MAX_SLOTS - 1);
+        let generation = bits as u32 & (MAX_GENERATION - 1);
+        Some(Handle::Slot(kind, SlotId { index, generation }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_survives_the_trip_to_c_and_back() {
+        for kind in [Kind::Timer, Kind::Watch, Kind::Hook] {
+            for index in [0, 1, MAX_SLOTS - 1] {
+                for generation in [1, 77, MAX_GENERATION - 1] {
+                    let handle = Handle::Slot(kind, SlotId { index, generation });
+                    assert!(handle.to_raw() > 0 && handle.to_raw() < 1 << 53);
+                    assert_eq!(Handle::from_raw(handle.to_raw()), Some(handle));
+                }
+            }
+        }
+        for sequence in [1, MAX_SEQUENCE - 1] {
+            let handle = Handle::Soon(sequence);
+            assert_eq!(Handle::from_raw(handle.to_raw()), Some(handle));
+        }
+    }
+
+    #[test]
+    fn invented_numbers_are_nothing() {
+        for raw in [0, -1, i64::MIN, i64::MAX, 1 << 53, 1 << 52, (1 << 52) | (7 << 49)] {
+            assert_eq!(Handle::from_raw(raw), None, "{raw:#x}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Hooks: callbacks round the wait, in the order of their making.
+//!
+//! Going through them needs no state but the order of the last one called, so hooks may
+//! add, cancel and throw as they like; one added meanwhile is for the next time.
+
+use crate::callback::Callback;
+use crate::error::Result;
+use crate::handle::SlotId;
+use crate::memory::try_push;
+use crate::rare::RareRef;
+use crate::slots::Slots;
+
+/// When a hook is called.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum When {
+    BeforeWait = 1,
+    AfterWait = 2,
+    WhenIdle = 3,
+    OnInterrupt = 4,
+}
+
+pub struct Hook {
+    pub callback: Callback,
+    pub when: When,
+    pub rare: RareRef,
+}
+
+pub struct Hooks {
+    pub slots: Slots<Hook>,
+    /// By the order of making.
+    lists: [Vec<(u64, SlotId)>; 4],
+    order: u64,
+}
+
+impl Hooks {
+    pub const fn new() -> Self {
+        Hooks { slots: Slots::new(), lists: [const { Vec::new() }; 4], order: 0 }
+    }
+
+    fn list(&self, when: When) -> &Vec<(u64, SlotId)> {
+        &self.lists[when as usize - 1]
+    }
+
+    pub fn insert(&mut self, when: When, callback: Callback) -> Result<SlotId> {
+        let list = &mut self.lists[when as usize - 1];
+        list.try_reserve(1)?;
+        let id = self.slots.insert(Hook { callback, when, rare: RareRef::NONE })?;
+        self.order += 1;
+        try_push(list, (self.order, id))?;
+        Ok(id)
+    }
+
+    pub fn remove(&mut self, id: SlotId) -> Option<Hook> {
+        let hook = self.slots.remove(id)?;
+        self.lists[hook.when as usize - 1].retain(|(_, other)| *other != id);
+        Some(hook)
+    }
+
+    #[inline]
+    pub fn is_empty(&self, when: When) -> bool {
+        self.list(when).is_empty()
+    }
+
+    /// The order of the newest hook of all.
+    pub fn newest(&self) -> u64 {
+        self.order
+    }
+
+    /// The first hook made after `order` and not after `newest`, with its order.
+    pub fn after(&self, when: When, order: u64, newest: u64) -> Option<(u64, SlotId, Callback)> {
+        let list = self.list(when);
+        let (order, id) = *list.get(list.partition_point(|(other, _)| *other <= order))?;
+        let hook = self.slots.get(id)?;
+        (order <= newest).then_some((order, id, hook.callback))
+    }
+}

@@ -1,0 +1,45 @@
+//! evloop: an event loop with asyncio's semantics for C and everything that can call C.
+//!
+//! The C interface is `include/evloop.h`, made from [`ffi`]; this is the core that it
+//! calls, usable from Rust as well. See `docs/design.md` for the turn and the layers.
+
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+// Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
+// system, and a counted pointer whose making can fail.
+#[allow(unsafe_code)]
+pub mod callback;
+#[allow(unsafe_code)]
+mod clock;
+#[allow(unsafe_code)]
+mod counted;
+pub mod error;
+mod event_loop;
+#[allow(unsafe_code)]
+pub mod ffi;
+#[allow(unsafe_code)]
+mod fork;
+mod handle;
+mod hooks;
+mod memory;
+#[allow(unsafe_code)]
+mod poller;
+mod rare;
+mod ready;
+mod releases;
+#[allow(unsafe_code)]
+mod remote;
+mod ring;
+mod slots;
+#[allow(unsafe_code)]
+mod thread;
+mod timers;
+mod watchers;
+mod wheel;
+
+pub use error::{Error, Result};
+pub use event_loop::{Ended, Loop, Options};
+pub use handle::RawHandle;
+pub use hooks::When;
+pub use rare::Missed;
+pub use timers::NEVER;

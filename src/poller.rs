@@ -1,0 +1,45 @@
+//! The kernel side: one set of descriptors to wait for. Everything that depends on the
+//! operating system is behind this contract, in one file a system.
+//!
+//! * [`Poller::new`] makes a set and the [`Waker`] that ends a wait in it from any
+//!   thread or signal handler.
+//! * [`Poller::change`] adds, modifies or removes a level-triggered (or, with the EDGE
+//!   bit, edge-triggered) registration. An event comes back with the registration's
+//!   token. Errors are the system's: `EEXIST` when the same open file is registered
+//!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
+//!   when none is, `EPERM` when it cannot be waited for.
+//! * [`Poller::wait`] waits, at the longest for the time given and never longer than
+//!   about the system's wake-up latency beyond it; it may return early with nothing. It
+//!   fails with `EINTR`.
+//! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
+//!   of `watchers.rs`.
+//! * [`Poller::renew`] starts over with an empty set.
+//!
+//! Here: Linux. kqueue and Windows follow through `mio::Poll` in files of their own.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+
+#[cfg(target_os = "linux")]
+pub use epoll::{Poller, Waker};
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("evloop has a poller for Linux only, so far");
+
+/// How long to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timeout {
+    /// Not at all.
+    Poll,
+    /// For so many nanoseconds.
+    For(u64),
+    /// Until something happens.
+    Forever,
+}
+
+/// Something happened to a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    pub token: u64,
+    pub events: u32,
+}

@@ -1,0 +1,81 @@
+//! Side table of what few sources have: a release function, a name, a period.
+//!
+//! A source holds a [`RareRef`], four bytes, so that the many that have nothing of
+//! the kind pay nothing more. The table is made of slots: no hashing, no stall.
+
+use crate::callback::{Release, TickCallback};
+use crate::error::Result;
+use crate::slots::Slots;
+use std::ffi::CStr;
+
+/// What happens to the ticks that a periodic timer could not make in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missed {
+    /// Skip them, and tell how many intervals the call stands for.
+    Skip,
+    /// Run them all, one a turn.
+    Run,
+    /// Start the grid anew at this call.
+    Restart,
+}
+
+/// What a periodic timer has and others do not.
+#[derive(Clone, Copy)]
+pub struct Period {
+    pub callback: TickCallback,
+    pub interval: u64,
+    pub missed: Missed,
+}
+
+/// The rare things of one source.
+#[derive(Default)]
+pub struct Rare {
+    pub release: Option<Release>,
+    pub name: Option<Box<CStr>>,
+    pub period: Option<Period>,
+}
+
+/// Where a source's rare things are, if it has any.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RareRef(u32);
+
+impl RareRef {
+    pub const NONE: RareRef = RareRef(u32::MAX);
+
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self != RareRef::NONE
+    }
+}
+
+pub struct Rares(Slots<Rare>);
+
+impl Rares {
+    pub const fn new() -> Self {
+        Rares(Slots::new())
+    }
+
+    /// The rare things of a source, made empty if it had none.
+    pub fn get_or_make(&mut self, place: &mut RareRef) -> Result<&mut Rare> {
+        if !place.is_some() {
+            *place = RareRef(self.0.insert(Rare::default())?.index);
+        }
+        Ok(self.0.at(place.0))
+    }
+
+    pub fn get(&mut self, place: RareRef) -> Option<&mut Rare> {
+        place.is_some().then(|| self.0.at(place.0))
+    }
+
+    /// Takes the rare things of a source that ends.
+    pub fn take(&mut self, place: RareRef) -> Option<Rare> {
+        match place.is_some() {
+            true => self.0.remove(self.0.id_at(place.0)),
+            false => None,
+        }
+    }
+
+    pub fn trim(&mut self) {
+        self.0.trim();
+    }
+}

@@ -1,0 +1,50 @@
+//! Releases that are due: arguments whose sources have ended.
+//!
+//! A release function promised to a source must be called even when there is no
+//! memory left, so room for it is made when it is promised.
+
+use crate::callback::Release;
+use crate::error::Result;
+use crate::ring::Ring;
+use std::ffi::c_void;
+
+pub struct Releases {
+    due: Ring<Option<(Release, *mut c_void)>>,
+    promised: usize,
+}
+
+impl Releases {
+    pub fn new() -> Self {
+        Releases { due: Ring::new(None), promised: 0 }
+    }
+
+    /// Makes room for one more release.
+    pub fn promise(&mut self) -> Result<()> {
+        self.due.reserve(self.promised + 1)?;
+        self.promised += 1;
+        Ok(())
+    }
+
+    /// The release was taken back from its source.
+    pub fn withdraw(&mut self) {
+        self.promised -= 1;
+    }
+
+    /// The source has ended: its release is due.
+    pub fn fall_due(&mut self, release: Release, arg: *mut c_void) {
+        self.promised -= 1;
+        if self.due.push(Some((release, arg))).is_err() {
+            unreachable!("room was made when the release was promised");
+        }
+    }
+
+    #[inline]
+    pub fn pop(&mut self) -> Option<(Release, *mut c_void)> {
+        self.due.pop().flatten()
+    }
+
+    /// Gives some of the memory back that no recent period needed.
+    pub fn trim(&mut self) {
+        self.due.trim(self.promised);
+    }
+}

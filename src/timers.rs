@@ -1,0 +1,334 @@
+//! Timers: one-shot and periodic, by (deadline, order of scheduling).
+//!
+//! A timer is *armed* (in the wheel), *ready* (in the ready queue, and it knows where),
+//! or *idle* (its callback runs, and it is not armed again). This file knows no clock: `now` is a
+//! parameter, and who is due is handed to the caller.
+
+use crate::callback::Callback;
+use crate::error::Result;
+use crate::handle::SlotId;
+use crate::rare::RareRef;
+use crate::slots::Slots;
+use crate::wheel::Wheel;
+
+pub use crate::wheel::NEVER;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Armed,
+    Ready,
+    Idle,
+}
+
+pub struct Timer {
+    /// `None`: periodic, see its rare things.
+    pub callback: Option<Callback>,
+    pub deadline: u64,
+    /// Counts all schedulings of the loop: who comes first among equals.
+    pub order: u64,
+    pub(crate) previous: u32,
+    pub(crate) next: u32,
+    pub rare: RareRef,
+    pub(crate) bucket: u16,
+    pub state: State,
+    /// Does not keep `loop_run` going.
+    pub unref: bool,
+}
+
+impl Timer {
+    /// Is it in the wheel?
+    pub fn is_armed(&self) -> bool {
+        self.state == State::Armed
+    }
+
+    /// Its place in the ready queue, if it is ready. Kept in the links of the wheel,
+    /// which a ready timer does not need.
+    pub fn place(&self) -> Option<u64> {
+        (self.state == State::Ready).then(|| u64::from(self.previous) << 32 | u64::from(self.next))
+    }
+
+    fn set_place(&mut self, sequence: u64) {
+        self.state = State::Ready;
+        self.previous = (sequence >> 32) as u32;
+        self.next = sequence as u32;
+    }
+}
+
+pub struct Timers {
+    pub slots: Slots<Timer>,
+    wheel: Wheel,
+    order: u64,
+    armed: usize,
+    /// How many of the armed ones do not keep `loop_run` going.
+    armed_unref: usize,
+}
+
+impl Timers {
+    pub const fn new() -> Self {
+        Timers { slots: Slots::new(), wheel: Wheel::new(), order: 0, armed: 0, armed_unref: 0 }
+    }
+
+    /// Makes a timer and arms it. Nothing changes when there is no memory.
+    pub fn insert(&mut self, deadline: u64, callback: Option<Callback>, rare: RareRef) -> Result<SlotId> {
+        self.wheel.prepare()?;
+        self.order += 1;
+        let id = self.slots.insert(Timer {
+            callback,
+            deadline,
+            order: self.order,
+            previous: 0,
+            next: 0,
+            rare,
+            bucket: 0,
+            state: State::Armed,
+            unref: false,
+        })?;
+        self.armed += 1;
+        self.wheel.insert(&mut self.slots, id.index);
+        Ok(id)
+    }
+
+    /// Gives a timer a new deadline, whatever it was doing. `false`: stale.
+    pub fn schedule(&mut self, id: SlotId, deadline: u64) -> bool {
+        let Some(timer) = self.slots.get_mut(id) else {
+            return false;
+        };
+        self.order += 1;
+        timer.order = self.order;
+        let old = std::mem::replace(&mut timer.deadline, deadline);
+        if timer.is_armed() {
+            self.wheel.moved(&mut self.slots, id.index, old);
+        } else {
+            timer.state = State::Armed;
+            self.armed += 1;
+            self.armed_unref += usize::from(timer.unref);
+            self.wheel.insert(&mut self.slots, id.index);
+        }
+        true
+    }
+
+    /// Takes a timer out of the wheel, if it is in it.
+    pub fn disarm(&mut self, id: SlotId) {
+        if self.slots.get(id).is_some_and(Timer::is_armed) {
+            self.wheel.remove(&mut self.slots, id.index);
+            self.leave_wheel(id.index, State::Idle);
+        }
+    }
+
+    fn leave_wheel(&mut self, index: u32, state: State) {
+        let timer = self.slots.at(index);
+        timer.state = state;
+        self.armed -= 1;
+        self.armed_unref -= usize::from(timer.unref);
+    }
+
+    /// Ends a timer; what it was is returned. `None`: stale.
+    pub fn remove(&mut self, id: SlotId) -> Option<Timer> {
+        self.disarm(id);
+        self.slots.remove(id)
+    }
+
+    /// Says whether a timer keeps `loop_run` going. `false`: stale.
+    pub fn set_unref(&mut self, id: SlotId, unref: bool) -> bool {
+        let Some(timer) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if timer.is_armed() && timer.unref != unref {
+            match unref {
+                true => self.armed_unref += 1,
+                false => self.armed_unref -= 1,
+            }
+        }
+        timer.unref = unref;
+        true
+    }
+
+    /// Moves all timers that are due at `now` to the ready queue, by (deadline, order):
+    /// `emit` puts one there and tells its place. When it fails the timer stays armed,
+    /// and so do all after it.
+    pub fn collect(&mut self, now: u64, mut emit: impl FnMut(SlotId, &Timer) -> Result<u64>) -> Result<()> {
+        if now < self.wheel.next() {
+            return Ok(());
+        }
+        let (mut fired, mut fired_unref) = (0, 0);
+        let result = self.wheel.collect(&mut self.slots, now, |slots, index| {
+            let id = slots.id_at(index);
+            let timer = slots.at(index);
+            let place = emit(id, timer)?;
+            timer.set_place(place);
+            fired += 1;
+            fired_unref += usize::from(timer.unref);
+            Ok(())
+        });
+        self.armed -= fired;
+        self.armed_unref -= fired_unref;
+        result
+    }
+
+    /// Never later than the first deadline, and mostly equal to it (see `wheel.rs`);
+    /// [`NEVER`] when nothing is armed.
+    #[inline]
+    pub fn next(&mut self) -> u64 {
+        self.wheel.refresh(&mut self.slots);
+        self.wheel.next()
+    }
+
+    /// Like [`Timers::next`] without bringing it up to date: it may be too early.
+    #[inline]
+    pub fn next_at_least(&self) -> u64 {
+        self.wheel.next()
+    }
+
+    /// Is anything armed that keeps `loop_run` going?
+    pub fn has_work(&self) -> bool {
+        self.armed > self.armed_unref
+    }
+
+    /// Gives some of the memory back that no recent period needed.
+    pub fn trim(&mut self) {
+        self.slots.trim();
+        self.wheel.trim();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            self.0 ^ (self.0 >> 29)
+        }
+
+        /// Delays of all magnitudes, many of them equal.
+        fn delay(&mut self) -> u64 {
+            let magnitude = self.next() % 45;
+            (self.next() >> 20) % (1 << magnitude)
+        }
+    }
+
+    fn fire(timers: &mut Timers, now: u64) -> Vec<SlotId> {
+        let mut fired = Vec::new();
+        let emit = |id, _: &Timer| {
+            fired.push(id);
+            Ok(1)
+        };
+        timers.collect(now, emit).unwrap();
+        fired
+    }
+
+    /// A million random operations against a sorted map.
+    #[test]
+    fn agrees_with_a_sorted_list() {
+        let mut random = Random(42);
+        for round in 0..10 {
+            let mut timers = Timers::new();
+            // (deadline, order) -> id, and the reverse.
+            let mut model: BTreeMap<(u64, u64), SlotId> = BTreeMap::new();
+            let mut keys: Vec<(SlotId, (u64, u64))> = Vec::new();
+            let mut now = random.next() >> (random.next() % 30 + 4);
+            let mut order = 0;
+            for _ in 0..100_000 {
+                match random.next() % 16 {
+                    0..6 => {
+                        let deadline = now.saturating_add(random.delay());
+                        let id = timers.insert(deadline, None, RareRef::NONE).unwrap();
+                        order += 1;
+                        model.insert((deadline, order), id);
+                        keys.push((id, (deadline, order)));
+                    }
+                    6..9 if !keys.is_empty() => {
+                        let (id, key) = keys.swap_remove(random.next() as usize % keys.len());
+                        let live = model.remove(&key).is_some();
+                        assert_eq!(timers.remove(id).is_some(), live);
+                    }
+                    9..14 if !keys.is_empty() => {
+                        let which = random.next() as usize % keys.len();
+                        let (id, key) = keys[which];
+                        let before = now.saturating_sub(random.delay());
+                        let deadline =
+                            if random.next().is_multiple_of(8) { before } else { now + random.delay() };
+                        let live = model.remove(&key).is_some();
+                        assert_eq!(timers.schedule(id, deadline), live);
+                        if live {
+                            order += 1;
+                            model.insert((deadline, order), id);
+                            keys[which].1 = (deadline, order);
+                        }
+                    }
+                    14 => {
+                        let next = timers.next();
+                        let first = model.first_key_value().map_or(NEVER, |((deadline, _), _)| *deadline);
+                        assert!(next <= first, "round {round}: {next} is after {first}");
+                        if model.len() <= 64 {
+                            assert_eq!(next, first, "few timers: the next deadline is exact");
+                        }
+                    }
+                    _ => {
+                        now += random.delay() / 8;
+                        let fired = fire(&mut timers, now);
+                        let later = model.split_off(&(now + 1, 0));
+                        let due: Vec<_> = std::mem::replace(&mut model, later).into_values().collect();
+                        assert_eq!(fired, due, "round {round}, now {now}");
+                        for id in fired {
+                            timers.remove(id);
+                        }
+                    }
+                }
+                assert_eq!(timers.armed, model.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_far_deadline_is_exact() {
+        let mut timers = Timers::new();
+        let hour = 3_600_000_000_000;
+        let id = timers.insert(hour + 12_345, None, RareRef::NONE).unwrap();
+        assert_eq!(timers.next(), hour + 12_345);
+        timers.schedule(id, 2 * hour + 1);
+        assert_eq!(timers.next(), 2 * hour + 1);
+        timers.schedule(id, 5);
+        assert_eq!(timers.next(), 5);
+        timers.disarm(id);
+        assert_eq!(timers.next(), NEVER);
+    }
+
+    #[test]
+    fn never_does_not_fire() {
+        let mut timers = Timers::new();
+        let id = timers.insert(NEVER, None, RareRef::NONE).unwrap();
+        assert_eq!(fire(&mut timers, NEVER), []);
+        assert_eq!(timers.next(), NEVER);
+        timers.schedule(id, NEVER - 1);
+        assert_eq!(fire(&mut timers, NEVER), [id]);
+    }
+
+    #[test]
+    fn a_failing_ready_queue_loses_no_timer() {
+        let mut timers = Timers::new();
+        let ids: Vec<_> = (0..10).map(|i| timers.insert(100 - i, None, RareRef::NONE).unwrap()).collect();
+        let mut room = 4;
+        let mut fired = Vec::new();
+        let result = timers.collect(200, |id, _| {
+            if room == 0 {
+                return Err(crate::error::Error::NO_MEMORY);
+            }
+            room -= 1;
+            fired.push(id);
+            Ok(1)
+        });
+        assert!(result.is_err());
+        fired.extend(fire(&mut timers, 200));
+        assert_eq!(fired, ids.into_iter().rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_timer_is_small() {
+        assert!(size_of::<Timer>() <= 56, "{}", size_of::<Timer>());
+    }
+}

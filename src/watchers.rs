@@ -1,0 +1,492 @@
+//! Watchers of file descriptors, and what the kernel is told about them.
+//!
+//! Any number of watchers share one descriptor: the kernel holds one registration
+//! with the union of their masks. Changes only mark the descriptor as *changed*;
+//! before the next wait [`Watchers::next_change`] says what the kernel has to be told,
+//! so a change undone in between costs nothing. This file makes no system call.
+//!
+//! A registration carries a *generation*: an event with another generation than the
+//! descriptor's present one comes from a file that was closed here and lives on in a
+//! duplicate (a *ghost*).
+//!
+//! Pausing is lazy: a descriptor on which nothing waits any more stays registered until
+//! an event arrives that nobody wants; then it leaves the set. (One that waits to
+//! write would be told at once that it can, so it is told to the kernel eagerly.)
+
+use crate::callback::FdCallback;
+use crate::error::Result;
+use crate::handle::SlotId;
+use crate::memory::Sparse;
+use crate::rare::RareRef;
+use crate::slots::Slots;
+
+pub const READABLE: u32 = 1;
+pub const WRITABLE: u32 = 2;
+pub const PRIORITY: u32 = 4;
+pub const HANGUP: u32 = 8;
+pub const ERROR: u32 = 16;
+pub const READ_CLOSED: u32 = 32;
+pub const EDGE: u32 = 256;
+pub const ONESHOT: u32 = 512;
+pub const ALWAYS: u32 = 1024;
+
+/// The bits that can be reported.
+pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_CLOSED;
+/// The bits that a mask may have.
+pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
+
+const NONE: u32 = u32::MAX;
+
+pub struct Watch {
+    pub callback: FdCallback,
+    pub fd: i32,
+    /// What is asked for, with its flags; 0 when paused.
+    pub mask: u32,
+    previous: u32,
+    next: u32,
+    /// Its entry in the ready queue, or 0.
+    pub pending: u64,
+    /// The number of the poll that reported it last.
+    pub seen: u32,
+    pub rare: RareRef,
+    pub unref: bool,
+    /// Its file is known to be closed: silent until it is cancelled.
+    pub detached: bool,
+}
+
+impl Watch {
+    /// What of `reported` this watcher is to be told.
+    pub fn share_of(&self, reported: u32) -> u32 {
+        if self.mask & EVENTS == 0 {
+            return 0;
+        }
+        // A hang-up or error makes read and write answer at once: they tell the reason.
+        let ended = reported & (HANGUP | ERROR);
+        let implied = if ended != 0 { READABLE | WRITABLE } else { 0 };
+        (reported | implied) & self.mask & EVENTS | ended
+    }
+}
+
+/// What is known about one descriptor number.
+#[derive(Clone)]
+struct Fd {
+    first: u32,
+    last: u32,
+    generation: u32,
+    /// The events that the kernel looks for, if `registered`.
+    kernel: u32,
+    last_poll: u32,
+    /// In how many polls in a row it was reported.
+    streak: u16,
+    registered: bool,
+    changed: bool,
+    /// An event came that nobody wants.
+    unwanted: bool,
+    /// Tell the kernel even if nothing changed: that re-arms an edge.
+    rearm: bool,
+    /// The kernel cannot watch it; ready once every turn.
+    always: bool,
+}
+
+impl Fd {
+    const EMPTY: Fd = Fd {
+        first: NONE,
+        last: NONE,
+        generation: 0,
+        kernel: 0,
+        last_poll: 0,
+        streak: 0,
+        registered: false,
+        changed: false,
+        unwanted: false,
+        rearm: false,
+        always: false,
+    };
+}
+
+/// Something that the kernel has to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    pub fd: i32,
+    pub what: What,
+    pub events: u32,
+    pub token: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    Add,
+    Modify,
+    Remove,
+}
+
+/// What to make of a reported event.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Report {
+    Delivered,
+    /// Nobody waits for this: the kernel will be told.
+    Unwanted,
+    /// From a file that is no longer watched under this number.
+    Ghost,
+    /// Reported so often in a row that it is worth asking whether the file is still open.
+    Suspicious(Change),
+}
+
+pub struct Watchers {
+    pub slots: Slots<Watch>,
+    fds: Sparse<Fd, 256>,
+    /// Descriptors whose masks changed since the kernel was told.
+    changed: Vec<i32>,
+    /// Watchers that are ready once every turn.
+    always: Vec<SlotId>,
+    /// Counts the times the kernel was asked.
+    pub polls: u32,
+    unref: usize,
+}
+
+fn token(fd: i32, generation: u32) -> u64 {
+    u64::from(generation) << 32 | u64::from(fd as u32)
+}
+
+impl Watchers {
+    pub const fn new() -> Self {
+        Watchers {
+            slots: Slots::new(),
+            fds: Sparse::new(),
+            changed: Vec::new(),
+            always: Vec::new(),
+            polls: 0,
+            unref: 0,
+        }
+    }
+
+    fn fd_mut(&mut self, fd: i32) -> &mut Fd {
+        match self.fds.get_mut(fd as usize) {
+            Some(entry) => entry,
+            None => unreachable!("a watched descriptor has its place in the table"),
+        }
+    }
+
+    /// A slot for a watcher, not yet linked to its descriptor.
+    pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
+        self.slots.insert(Watch {
+            callback,
+            fd,
+            mask,
+            previous: NONE,
+            next: NONE,
+            pending: 0,
+            seen: self.polls,
+            rare: RareRef::NONE,
+            unref: false,
+            detached: false,
+        })
+    }
+
+    /// Room for everything that linking a watcher of `fd` needs.
+    pub fn prepare(&mut self, fd: i32) -> Result<()> {
+        self.fds.get_or_make(fd as usize, Fd::EMPTY)?;
+        self.always.try_reserve(1)?;
+        // Each descriptor stands in it at most once.
+        self.changed.try_reserve(self.slots.len() + 1)?;
+        Ok(())
+    }
+
+    /// What to ask the kernel when a watcher with this mask comes to `fd`.
+    pub fn addition(&self, fd: i32, mask: u32) -> Change {
+        let generation = self.fds.get(fd as usize).map_or(0, |entry| entry.generation);
+        let events = mask & (EVENTS | EDGE);
+        Change { fd, what: What::Add, events, token: token(fd, generation.wrapping_add(1)) }
+    }
+
+    /// Would it share its descriptor with an edge watcher, or be one and share?
+    pub fn is_busy(&self, fd: i32, mask: u32, but: Option<SlotId>) -> bool {
+        let Some(entry) = self.fds.get(fd as usize) else {
+            return false;
+        };
+        let others = self.list(entry.first).filter(|index| but.is_none_or(|id| id.index != *index));
+        let mut others = others.filter_map(|index| self.slots.get(self.slots.id_at(index)));
+        others.any(|other| (mask | other.mask) & EDGE != 0)
+    }
+
+    fn list(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
+        let at = |index: u32| (index != NONE).then_some(index);
+        std::iter::successors(at(first), move |index| {
+            at(self.slots.get(self.slots.id_at(*index)).map_or(NONE, |watch| watch.next))
+        })
+    }
+
+    /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
+    /// number registered before, then its file was closed and the watchers it had are
+    /// detached. `drop_pending` gets the ready entries that are void now.
+    pub fn added(&mut self, change: Change, drop_pending: impl FnMut(u64)) {
+        let entry = self.fd_mut(change.fd);
+        if entry.registered || entry.always {
+            self.detach_all(change.fd, drop_pending);
+        }
+        self.told(change);
+    }
+
+    /// The kernel cannot watch `fd`; `id` is ready once every turn.
+    pub fn always(&mut self, fd: i32, id: SlotId, drop_pending: impl FnMut(u64)) {
+        if self.fd_mut(fd).registered {
+            self.detach_all(fd, drop_pending);
+        }
+        self.fd_mut(fd).always = true;
+        self.always.push(id);
+    }
+
+    /// The kernel knows what `change` says.
+    pub fn told(&mut self, change: Change) {
+        let entry = self.fd_mut(change.fd);
+        entry.registered = change.what != What::Remove;
+        entry.kernel = change.events;
+        entry.generation = (change.token >> 32) as u32;
+        entry.unwanted = false;
+        entry.rearm = false;
+    }
+
+    /// Puts a watcher at the end of its descriptor's list.
+    pub fn link(&mut self, id: SlotId) {
+        let fd = self.slots.at(id.index).fd;
+        let entry = self.fd_mut(fd);
+        let last = std::mem::replace(&mut entry.last, id.index);
+        if last == NONE {
+            entry.first = id.index;
+        } else {
+            self.slots.at(last).next = id.index;
+        }
+        self.slots.at(id.index).previous = last;
+        self.mark_changed(fd);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Watch { previous, next, fd, .. } = *self.slots.at(index);
+        match previous {
+            NONE => self.fd_mut(fd).first = next,
+            _ => self.slots.at(previous).next = next,
+        }
+        match next {
+            NONE => self.fd_mut(fd).last = previous,
+            _ => self.slots.at(next).previous = previous,
+        }
+        if self.fd_mut(fd).always {
+            self.always.retain(|id| id.index != index);
+        }
+    }
+
+    fn mark_changed(&mut self, fd: i32) {
+        let entry = self.fd_mut(fd);
+        if !std::mem::replace(&mut entry.changed, true) {
+            // `prepare` made room: one place for each watcher.
+            self.changed.push(fd);
+        }
+    }
+
+    /// Gives a watcher another mask; the kernel hears of it before the next wait.
+    pub fn set_mask(&mut self, id: SlotId, mask: u32) {
+        let watch = self.slots.at(id.index);
+        let (fd, detached) = (watch.fd, watch.detached);
+        watch.mask = mask;
+        if !detached {
+            self.fd_mut(fd).rearm |= mask & EDGE != 0;
+            self.mark_changed(fd);
+        }
+    }
+
+    /// Ends a watcher. If it was the last one of a registered descriptor, the second
+    /// part tells the kernel so.
+    pub fn remove(&mut self, id: SlotId) -> Option<(Watch, Option<Change>)> {
+        let watch = self.slots.get(id)?;
+        let (fd, detached) = (watch.fd, watch.detached);
+        if !detached {
+            self.unlink(id.index);
+        }
+        let watch = self.slots.remove(id)?;
+        self.unref -= usize::from(watch.unref);
+        if detached {
+            return Some((watch, None));
+        }
+        if self.fd_mut(fd).first != NONE {
+            self.mark_changed(fd);
+            return Some((watch, None));
+        }
+        let entry = self.fd_mut(fd);
+        entry.always = false;
+        let change = Change { fd, what: What::Remove, events: 0, token: token(fd, entry.generation) };
+        let registered = std::mem::replace(&mut entry.registered, false);
+        Some((watch, registered.then_some(change)))
+    }
+
+    /// The file behind `fd` is gone: its watchers are silent from now on.
+    pub fn detach_all(&mut self, fd: i32, mut drop_pending: impl FnMut(u64)) {
+        while self.fd_mut(fd).first != NONE {
+            let index = self.fd_mut(fd).first;
+            self.unlink(index);
+            let watch = self.slots.at(index);
+            watch.detached = true;
+            let pending = std::mem::take(&mut watch.pending);
+            if pending != 0 {
+                drop_pending(pending);
+            }
+        }
+        let entry = self.fd_mut(fd);
+        entry.registered = false;
+        entry.always = false;
+    }
+
+    /// The union of what the watchers of `fd` ask for.
+    fn wanted(&self, first: u32) -> u32 {
+        let masks = self.list(first).filter_map(|index| self.slots.get(self.slots.id_at(index)));
+        let masks = masks.filter(|watch| watch.mask & EVENTS != 0);
+        masks.fold(0, |all, watch| all | watch.mask & (EVENTS | EDGE))
+    }
+
+    /// The next thing that the kernel has to be told before a wait, if any.
+    pub fn next_change(&mut self) -> Option<Change> {
+        while let Some(fd) = self.changed.pop() {
+            let entry = self.fd_mut(fd);
+            entry.changed = false;
+            let (first, registered, kernel, generation) =
+                (entry.first, entry.registered, entry.kernel, entry.generation);
+            let (unwanted, rearm) = (entry.unwanted, entry.rearm);
+            if first == NONE || entry.always {
+                continue;
+            }
+            let events = self.wanted(first);
+            let (what, generation) = match (registered, events) {
+                (false, 0) => continue,
+                (false, _) => (What::Add, generation.wrapping_add(1)),
+                (true, 0) if unwanted => (What::Remove, generation),
+                (true, 0) if kernel & WRITABLE == 0 => continue,
+                (true, _) if events == kernel && !rearm => continue,
+                (true, _) => (What::Modify, generation),
+            };
+            return Some(Change { fd, what, events, token: token(fd, generation) });
+        }
+        None
+    }
+
+    /// Does the kernel look at `fd` for us?
+    pub fn is_registered(&self, fd: i32) -> bool {
+        self.fds.get(fd as usize).is_some_and(|entry| entry.registered)
+    }
+
+    /// A fresh set did not take the registration; it is tried again before the next wait.
+    pub fn lost_registration(&mut self, fd: i32) {
+        self.fd_mut(fd).registered = false;
+        self.mark_changed(fd);
+    }
+
+    /// A change could not be told; it is tried again before the next wait.
+    pub fn try_again(&mut self, fd: i32) {
+        self.mark_changed(fd);
+    }
+
+    /// Hands an event to the watchers it concerns, in the order of their making: `emit`
+    /// gets each with its share. Returns what else there is to do about it.
+    pub fn report(
+        &mut self,
+        event_token: u64,
+        events: u32,
+        mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
+    ) -> Report {
+        let (fd, generation) = (event_token as u32 as i32, (event_token >> 32) as u32);
+        let polls = self.polls;
+        let Some(entry) = self.fds.get_mut(fd as usize) else {
+            return Report::Ghost;
+        };
+        if !entry.registered || entry.generation != generation {
+            return Report::Ghost;
+        }
+        let in_a_row = entry.last_poll.wrapping_add(1) == polls;
+        entry.streak = if in_a_row { entry.streak.wrapping_add(1) } else { 0 };
+        entry.last_poll = polls;
+        let (streak, kernel) = (entry.streak, entry.kernel);
+        let mut index = entry.first;
+        let mut wanted = false;
+        let mut lost = false;
+        while index != NONE {
+            let id = self.slots.id_at(index);
+            let watch = self.slots.at(index);
+            index = watch.next;
+            let share = watch.share_of(events);
+            if share != 0 {
+                wanted = true;
+                watch.seen = polls;
+                lost |= emit(id, watch, share).is_err();
+            }
+        }
+        let entry = self.fd_mut(fd);
+        entry.unwanted = !wanted;
+        entry.rearm |= lost;
+        if !wanted || lost {
+            self.mark_changed(fd);
+        }
+        // A file that was closed, and lives on in a duplicate, is reported for ever.
+        if wanted && (streak == 16 || streak % 256 == 255) && kernel & EDGE == 0 {
+            return Report::Suspicious(Change { fd, what: What::Modify, events: kernel, token: event_token });
+        }
+        if wanted { Report::Delivered } else { Report::Unwanted }
+    }
+
+    /// Hands every active watcher of an unwatchable descriptor to `emit`.
+    pub fn report_always(
+        &mut self,
+        mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
+    ) -> Result<()> {
+        for id in &self.always {
+            let watch = self.slots.at(id.index);
+            let share = watch.share_of(READABLE | WRITABLE);
+            if share != 0 {
+                watch.seen = self.polls;
+                emit(*id, watch, share)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Is any watcher ready once every turn?
+    #[inline]
+    pub fn has_always(&self) -> bool {
+        !self.always.is_empty()
+            && self
+                .always
+                .iter()
+                .any(|id| self.slots.get(*id).is_some_and(|watch| watch.share_of(READABLE | WRITABLE) != 0))
+    }
+
+    /// Every registration, for a fresh set: first it is checked, then added.
+    pub fn registrations(&mut self) -> impl Iterator<Item = Change> + '_ {
+        self.fds.iter_mut().filter(|(_, entry)| entry.registered).map(|(fd, entry)| Change {
+            fd: fd as i32,
+            what: What::Modify,
+            events: entry.kernel,
+            token: token(fd as i32, entry.generation),
+        })
+    }
+
+    /// Says whether a watcher keeps `loop_run` going. `false`: stale.
+    pub fn set_unref(&mut self, id: SlotId, unref: bool) -> bool {
+        let Some(watch) = self.slots.get_mut(id) else {
+            return false;
+        };
+        if std::mem::replace(&mut watch.unref, unref) != unref {
+            match unref {
+                true => self.unref += 1,
+                false => self.unref -= 1,
+            }
+        }
+        true
+    }
+
+    /// Is there a watcher that keeps `loop_run` going?
+    pub fn has_work(&self) -> bool {
+        self.slots.len() > self.unref
+    }
+
+    /// Gives some of the memory back that no recent period needed.
+    pub fn trim(&mut self) {
+        self.slots.trim();
+    }
+}
