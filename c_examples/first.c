@@ -1,0 +1,25 @@
+// first.c: a first program. It says hello, ticks three times, and ends.
+#include <evloop.h>
+#include <stdio.h>
+
+static void hello(loop_t *loop, void *arg) {
+  (void)loop;
+  puts(arg);
+}
+
+static void tick(loop_t *loop, uint64_t ticks, void *arg) {
+  int *count = arg;
+  *count += (int)ticks;
+  printf("tick %d\n", *count);
+  if (*count == 3) loop_cancel(loop, loop_current(loop));
+}
+
+int main(void) {
+  int count = 0;
+  loop_t *loop = loop_new();
+  loop_call_soon(loop, hello, "hello");
+  loop_call_every(loop, 100000000, 100000000, LOOP_RUN_MISSED, tick, &count);
+  int result = loop_run(loop); // until nothing is left to do
+  loop_free(loop);
+  return result < 0; // errors are negative; a NULL loop is one, not a crash
+}

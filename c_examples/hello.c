@@ -1,0 +1,39 @@
+/* hello.c: call something soon, later, every so often; and cancel it. */
+#include <evloop.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MS UINT64_C(1000000) /* times are in nanoseconds */
+
+/* Every function answers an error with a negative number. */
+static loop_handle_t check(loop_handle_t result) {
+  if (result >= 0) return result;
+  fprintf(stderr, "hello: %s\n", loop_strerror((int)result));
+  exit(1);
+}
+
+static void say(loop_t *loop, void *arg) {
+  (void)loop;
+  puts(arg);
+}
+
+static void tick(loop_t *loop, uint64_t ticks, void *arg) {
+  int *left = arg;
+  (void)ticks; /* 1, or more when the program was too busy for some */
+  printf("tick, %d to go\n", --*left);
+  if (*left == 0) loop_cancel(loop, loop_current(loop)); /* ends this timer */
+}
+
+int main(void) {
+  int left = 3;
+  loop_t *loop = loop_new();
+  if (loop == NULL) return 1;
+  check(loop_call_soon(loop, say, "soon"));
+  check(loop_call_later(loop, 250 * MS, say, "later"));
+  check(loop_call_every(loop, 100 * MS, 100 * MS, LOOP_SKIP_MISSED, tick, &left));
+  loop_handle_t never = check(loop_call_later(loop, 150 * MS, say, "never"));
+  check(loop_cancel(loop, never));
+  check(loop_run(loop)); /* until nothing is left to do */
+  check(loop_free(loop));
+  return 0;
+}
