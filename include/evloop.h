@@ -364,7 +364,7 @@ int loop_has_work(loop_t *loop);
 
 /**
  * May the calling thread use the loop now? 1 when it runs or may run it, 0 when another
- * thread runs it or it is bound to another; LOOP_ENULL. Any thread.
+ * thread runs it or it is bound to another; or another error. Any thread.
  */
 int loop_in_thread(loop_t *loop);
 
@@ -747,7 +747,7 @@ int loop_wake(loop_t *loop);
 uint64_t loop_now(loop_t *loop);
 
 /**
- * The time, read now. 0 when the loop is NULL or has been freed. Any thread.
+ * The time, read now. 0 when the loop is NULL or freed in this callback. Any thread.
  */
 uint64_t loop_clock(loop_t *loop);
 

@@ -181,8 +181,11 @@ impl Loop {
     }
 
     /// May the calling thread use the loop now? No other question is asked.
-    pub fn is_in_thread(&self) -> bool {
-        self.check().is_ok()
+    pub fn is_in_thread(&self) -> Result<bool> {
+        match self.check() {
+            Err(Error::WRONG_THREAD) => Ok(false),
+            answer => answer.map(|()| true),
+        }
     }
 
     /// How many runs are on the stack.
@@ -206,12 +209,18 @@ impl Loop {
 
     /// Ends the innermost run after its snapshot. Any thread, signal handlers too.
     pub fn stop(&self) -> Result<()> {
+        self.check_open()?;
         self.shared.stop()
     }
 
     /// Ends a wait. Any thread, signal handlers too.
     pub fn wake(&self) -> Result<()> {
+        self.check_open()?;
         self.shared.wake()
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.is_closed() { Err(Error::CLOSED) } else { Ok(()) }
     }
 
     /// The time of this turn, read on first use in it; between runs the time.
@@ -301,8 +310,11 @@ impl Loop {
             let _ = self.guarded(|| self.end_all_sources());
             self.owner.store(CLOSED, Ordering::Relaxed);
         }
-        if self.depth.get() == 0 {
+        if self.is_at_rest() {
+            // A release function must find a loop that is not to be freed again.
+            self.depth.set(1);
             self.make_releases();
+            self.depth.set(0);
         }
         Ok(())
     }

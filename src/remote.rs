@@ -49,6 +49,8 @@ const RESTING: u8 = 3;
 pub struct Shared {
     state: AtomicU8,
     stop: AtomicBool,
+    /// Somebody called `wake`, which ends a wait even with nothing to do.
+    wake: AtomicBool,
     /// There is something in `posts`.
     has_posts: AtomicBool,
     posts: Mutex<Inbox>,
@@ -66,6 +68,7 @@ impl Shared {
         Shared {
             state: AtomicU8::new(RESTING),
             stop: AtomicBool::new(false),
+            wake: AtomicBool::new(false),
             has_posts: AtomicBool::new(false),
             posts: Mutex::new(Inbox { posts: Posts::new(), closed: false }),
             waker,
@@ -118,6 +121,7 @@ impl Shared {
     /// Any thread, signal handlers too: a wait ends.
     pub fn wake(&self) -> Result<()> {
         self.check()?;
+        self.wake.store(true, Ordering::Relaxed);
         self.notify();
         Ok(())
     }
@@ -142,14 +146,13 @@ impl Shared {
         self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// The loop is awake, and sees all that was put down before. Was it notified?
+    /// The loop is awake, and sees all that was put down before. Did somebody `wake` it?
     #[inline]
     pub fn wake_up(&self) -> bool {
         // A plain load first: while nobody notifies, the flag stays in this core's cache.
-        match self.state.load(Ordering::Relaxed) {
-            AWAKE => false,
-            _ => self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED,
-        }
+        self.state.load(Ordering::Relaxed) != AWAKE
+            && self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
+            && self.wake.swap(false, Ordering::Relaxed)
     }
 
     #[inline]

@@ -55,6 +55,11 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Does it wait for something, and keep `loop_run` going?
+    fn is_waiting(&self) -> bool {
+        self.mask & EVENTS != 0 && !self.unref && !self.detached
+    }
+
     /// What of `reported` this watcher is to be told.
     pub fn share_of(&self, reported: u32) -> u32 {
         if self.mask & EVENTS == 0 {
@@ -142,6 +147,8 @@ pub struct Watchers {
     /// Counts the times the kernel was asked.
     pub polls: u32,
     unref: usize,
+    /// How many wait for something and keep `loop_run` going.
+    waiting: usize,
 }
 
 fn token(fd: i32, generation: u32) -> u64 {
@@ -157,6 +164,7 @@ impl Watchers {
             always: Vec::new(),
             polls: 0,
             unref: 0,
+            waiting: 0,
         }
     }
 
@@ -246,9 +254,19 @@ impl Watchers {
         entry.rearm = false;
     }
 
+    /// Changes a watcher, and keeps count of those that wait.
+    fn change(&mut self, index: u32, change: impl FnOnce(&mut Watch)) {
+        let watch = self.slots.at(index);
+        let before = watch.is_waiting();
+        change(watch);
+        self.waiting += usize::from(watch.is_waiting());
+        self.waiting -= usize::from(before);
+    }
+
     /// Puts a watcher at the end of its descriptor's list.
     pub fn link(&mut self, id: SlotId) {
-        let fd = self.slots.at(id.index).fd;
+        let Watch { fd, mask, .. } = *self.slots.at(id.index);
+        self.waiting += usize::from(mask & EVENTS != 0);
         let entry = self.fd_mut(fd);
         let last = std::mem::replace(&mut entry.last, id.index);
         if last == NONE {
@@ -285,9 +303,8 @@ impl Watchers {
 
     /// Gives a watcher another mask; the kernel hears of it before the next wait.
     pub fn set_mask(&mut self, id: SlotId, mask: u32) {
-        let watch = self.slots.at(id.index);
-        let (fd, detached) = (watch.fd, watch.detached);
-        watch.mask = mask;
+        self.change(id.index, |watch| watch.mask = mask);
+        let Watch { fd, detached, .. } = *self.slots.at(id.index);
         if !detached {
             self.fd_mut(fd).rearm |= mask & EDGE != 0;
             self.mark_changed(fd);
@@ -304,6 +321,7 @@ impl Watchers {
         }
         let watch = self.slots.remove(id)?;
         self.unref -= usize::from(watch.unref);
+        self.waiting -= usize::from(watch.is_waiting());
         if detached {
             return Some((watch, None));
         }
@@ -323,9 +341,8 @@ impl Watchers {
         while self.fd_mut(fd).first != NONE {
             let index = self.fd_mut(fd).first;
             self.unlink(index);
-            let watch = self.slots.at(index);
-            watch.detached = true;
-            let pending = std::mem::take(&mut watch.pending);
+            self.change(index, |watch| watch.detached = true);
+            let pending = std::mem::take(&mut self.slots.at(index).pending);
             if pending != 0 {
                 drop_pending(pending);
             }
@@ -466,18 +483,17 @@ impl Watchers {
         })
     }
 
-    /// Says whether a watcher keeps `loop_run` going. `false`: stale.
-    pub fn set_unref(&mut self, id: SlotId, unref: bool) -> bool {
-        let Some(watch) = self.slots.get_mut(id) else {
-            return false;
-        };
-        if std::mem::replace(&mut watch.unref, unref) != unref {
-            match unref {
-                true => self.unref += 1,
-                false => self.unref -= 1,
-            }
-        }
-        true
+    /// Says whether a watcher keeps `loop_run` going.
+    pub fn set_unref(&mut self, id: SlotId, unref: bool) {
+        let had = self.slots.at(id.index).unref;
+        self.change(id.index, |watch| watch.unref = unref);
+        self.unref += usize::from(unref);
+        self.unref -= usize::from(had);
+    }
+
+    /// Is there a watcher that keeps `loop_run` going and waits for something?
+    pub fn has_waiting(&self) -> bool {
+        self.waiting > 0
     }
 
     /// Is there a watcher that keeps `loop_run` going?

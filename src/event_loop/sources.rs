@@ -1,6 +1,5 @@
 //! Sources: making them, and what every handle can do.
 
-use super::watching::slot_of;
 use super::{Current, Loop};
 use crate::callback::{Callback, Release, TickCallback};
 use crate::error::{Error, Result};
@@ -92,7 +91,7 @@ impl Loop {
     }
 
     fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
-        let id = slot_of(handle, Kind::Timer)?;
+        let id = self.slot_of(handle, Kind::Timer)?;
         let mut timers = self.timers.borrow_mut();
         let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
         if let Some(sequence) = place {
@@ -105,7 +104,7 @@ impl Loop {
     /// Nanoseconds until a timer is due; [`NEVER`] as `i64::MAX`.
     pub fn remaining(&self, handle: RawHandle) -> Result<i64> {
         self.check()?;
-        let id = slot_of(handle, Kind::Timer)?;
+        let id = self.slot_of(handle, Kind::Timer)?;
         let timers = self.timers.borrow();
         let timer = timers.slots.get(id).ok_or(Error::STALE)?;
         if !timer.is_armed() {
@@ -138,6 +137,14 @@ impl Loop {
             Handle::Slot(Kind::Hook, id) => self.hooks.borrow().slots.get(id).map(|_| Found::Hook(id)),
         };
         found.ok_or(Error::STALE)
+    }
+
+    /// The slot that a handle names, if it names that kind of source.
+    pub(super) fn slot_of(&self, handle: RawHandle, expected: Kind) -> Result<SlotId> {
+        match Handle::from_raw(handle) {
+            Some(Handle::Slot(kind, id)) if kind == expected => Ok(id),
+            _ => self.find(handle).and(Err(Error::KIND)),
+        }
     }
 
     fn is_on_stack(&self, handle: RawHandle) -> bool {

@@ -98,8 +98,12 @@ impl<'a> Run<'a> {
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         let on = self.0;
-        // Only when an exception passes is a callback still current.
-        on.finish_current();
+        // Only when an exception passes is a callback still current. It ends the run, as
+        // the stop would have that was asked for in it.
+        if on.current.get().handle != 0 {
+            on.finish_current();
+            on.shared.take_stop();
+        }
         let depth = on.depth.get() - 1;
         if depth == 0 {
             on.make_releases();
@@ -266,7 +270,7 @@ impl Loop {
             _ => next,
         };
         // Descriptors that are waited for live in real time.
-        let jumps = || limit != Limit::Forever || !self.watchers.borrow().has_work();
+        let jumps = || limit != Limit::Forever || !self.watchers.borrow().has_waiting();
         Ok(match self.clock.is_virtual() {
             _ if until == NEVER => Plan::Forever,
             true if jumps() => Plan::Jump(until),

@@ -92,7 +92,7 @@ impl Loop {
     /// Gives a watcher another mask; see `loop_watch_update` in the header.
     pub fn update_watch(&self, handle: RawHandle, mask: u32) -> Result<()> {
         self.check()?;
-        let id = slot_of(handle, Kind::Watch)?;
+        let id = self.slot_of(handle, Kind::Watch)?;
         let mut watchers = self.watchers.borrow_mut();
         let watch = watchers.slots.get(id).ok_or(Error::STALE)?;
         check_mask(mask)?;
@@ -125,7 +125,7 @@ impl Loop {
     /// A watcher's mask.
     pub fn watch_events(&self, handle: RawHandle) -> Result<u32> {
         self.check()?;
-        let id = slot_of(handle, Kind::Watch)?;
+        let id = self.slot_of(handle, Kind::Watch)?;
         let watchers = self.watchers.borrow();
         Ok(watchers.slots.get(id).ok_or(Error::STALE)?.mask)
     }
@@ -155,7 +155,7 @@ impl Loop {
         self.tell_kernel(&mut watchers, &poller)?;
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll });
-        let notified = self.shared.wake_up();
+        let woken = self.shared.wake_up();
         let interrupted = match waited {
             Ok(()) => false,
             Err(error) if error.is_os(libc::EINTR) => true,
@@ -163,7 +163,7 @@ impl Loop {
         };
         watchers.polls = watchers.polls.wrapping_add(1);
         let delivered = self.collect_events(&mut watchers, &poller)?;
-        Ok(Asked { found: delivered || notified, interrupted })
+        Ok(Asked { found: delivered || woken, interrupted })
     }
 
     /// Passes on what changed since the last wait.
@@ -273,14 +273,5 @@ fn check_mask(mask: u32) -> Result<()> {
     match mask & !watchers::MASK {
         0 => Ok(()),
         _ => Err(Error::MASK),
-    }
-}
-
-/// The slot that a handle names, if it names that kind of source.
-pub(super) fn slot_of(handle: RawHandle, expected: Kind) -> Result<SlotId> {
-    match Handle::from_raw(handle) {
-        None => Err(Error::STALE),
-        Some(Handle::Slot(kind, id)) if kind == expected => Ok(id),
-        Some(_) => Err(Error::KIND),
     }
 }

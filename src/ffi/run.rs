@@ -12,7 +12,6 @@
 //! (-ENOMEM, -ENOSPC): nothing is lost then, and the loop can be run again.
 
 use super::{drive, get, number, status, with};
-use crate::error::Error;
 use crate::event_loop::{Ended, Loop};
 use std::ffi::c_int;
 
@@ -90,11 +89,8 @@ pub unsafe extern "C" fn loop_has_work(r#loop: *mut Loop) -> c_int {
 }
 
 /// May the calling thread use the loop now? 1 when it runs or may run it, 0 when another
-/// thread runs it or it is bound to another; LOOP_ENULL. Any thread.
+/// thread runs it or it is bound to another; or another error. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_in_thread(r#loop: *mut Loop) -> c_int {
-    match get(r#loop) {
-        Ok(target) => target.is_in_thread().into(),
-        Err(_) => Error::NULL.code(),
-    }
+    number(get(r#loop).and_then(Loop::is_in_thread).map(i32::from))
 }

@@ -16,7 +16,7 @@ pub unsafe extern "C" fn loop_now(r#loop: *mut Loop) -> u64 {
     with(r#loop, Loop::now).unwrap_or(0)
 }
 
-/// The time, read now. 0 when the loop is NULL or has been freed. Any thread.
+/// The time, read now. 0 when the loop is NULL or freed in this callback. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_clock(r#loop: *mut Loop) -> u64 {
     get(r#loop).map_or(0, Loop::clock)
