@@ -1,0 +1,64 @@
+# evloop: `make demo` shows what it does, `make test` proves it. Both do all the set-up
+# that a machine with Rust and a C compiler needs.
+
+CARGO ?= cargo
+CC ?= cc
+MAJOR := $(shell sed -n 's/^version = "\([0-9]*\)\..*/\1/p' Cargo.toml)
+LIB := target/release
+EXAMPLES := $(patsubst c_examples/%.c,target/examples-c/%,$(wildcard c_examples/*.c))
+CFLAGS ?= -O2 -g
+STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror
+SKIPS := target/evloop-skips.txt
+
+# What the full test needs beside Rust and a C compiler, by Debian's names.
+DEPS := gcc g++ clang make binutils
+
+.PHONY: all lib examples demo test deps header fmt lint clean
+
+all: lib examples
+
+# The shared and the static library. The linker wants libevloop.so, the loader its SONAME.
+lib:
+	$(CARGO) build --release
+	ln -sf libevloop.so $(LIB)/libevloop.so.$(MAJOR)
+
+examples: $(EXAMPLES)
+
+target/examples-c/%: c_examples/%.c lib
+	@mkdir -p $(@D)
+	$(CC) $(STRICT) $(CFLAGS) -Iinclude $< -o $@ -L$(LIB) -levloop -Wl,-rpath,'$$ORIGIN/../release' -lpthread
+
+# A tour of the main job: timers, a server with clients, a thread, a cancelled timer.
+demo: all
+	@echo; echo "--- hello"; target/examples-c/hello
+	@echo; echo "--- virtual_time"; target/examples-c/virtual_time
+	@echo; echo "--- stdin_lines < include/evloop.h | tail -3"; target/examples-c/stdin_lines < include/evloop.h | tail -3
+	@echo; echo "--- tour"; target/examples-c/tour
+
+# Every test there is. What is skipped, and what to install for it, is said at the end.
+test:
+	@mkdir -p target; : > $(SKIPS)
+	$(CARGO) test
+	@if [ -s $(SKIPS) ]; then echo; sort -u $(SKIPS); fi
+
+# Everything that a test may ask for.
+deps:
+	@missing=$$(for p in $(DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
+	fi
+
+# include/evloop.h from src/ffi.
+header:
+	EVLOOP_BLESS=1 $(CARGO) test --quiet --test header_is_current
+
+fmt:
+	$(CARGO) fmt
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+clean:
+	$(CARGO) clean
