@@ -91,7 +91,9 @@ impl<'a> Run<'a> {
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
         on.last_poll.set(0);
-        Ok(Run(on))
+        let run = Run(on);
+        on.between_turns()?;
+        Ok(run)
     }
 }
 
@@ -178,17 +180,20 @@ impl Loop {
 
     /// Between turns: is the innermost run over?
     fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
-        if self.is_closed() {
-            return Err(Error::CLOSED);
-        }
-        if self.depth.get() == 1 {
-            self.make_releases();
-            if self.is_closed() {
-                return Err(Error::CLOSED);
-            }
-        }
+        self.between_turns()?;
         let idle = self.clock.is_manual() && count == 0;
         Ok(self.shared.take_stop() || (idle && self.ready.borrow().is_empty()))
+    }
+
+    /// The boundary of the outermost run where releases are made.
+    fn between_turns(&self) -> Result<()> {
+        if self.depth.get() == 1 && !self.is_closed() {
+            self.make_releases();
+        }
+        match self.is_closed() {
+            true => Err(Error::CLOSED),
+            false => Ok(()),
+        }
     }
 
     /// One turn. The design's three lines.
@@ -201,9 +206,6 @@ impl Loop {
     /// Waits for descriptors, timers and other threads, unless something is ready; what
     /// happened to descriptors is in the ready queue afterwards.
     fn wait(&self, limit: Limit) -> Result<()> {
-        if self.depth.get() == 1 {
-            self.make_releases();
-        }
         self.now.set(0);
         if self.may_skip_the_kernel() {
             return Ok(());
