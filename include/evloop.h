@@ -118,6 +118,9 @@ extern "C" {
 /* An event loop; opaque. */
 typedef struct loop_t loop_t;
 
+/* A sender for other threads that may outlive its loop; opaque. See loop_remote_new. */
+typedef struct loop_remote_t loop_remote_t;
+
 /*
  * ---- Types -----------------------------------------------------------------------------------
  *
@@ -150,6 +153,11 @@ typedef void (*loop_fd_cb)(loop_t *loop, int fd, uint32_t events, void *arg);
 typedef void (*loop_release_cb)(void *arg);
 
 /**
+ * A host's hook; see loop_set_wake_hook.
+ */
+typedef void (*loop_wake_cb)(void *arg);
+
+/**
  * Names a source: a scheduled callback, a timer, a watcher, a hook. Positive and below
  * 2^53, so that a double (a JavaScript or Lua number) holds it exactly. Functions that
  * return one return a negative error code instead when they fail; 0 is never a handle.
@@ -178,7 +186,8 @@ typedef int64_t loop_handle_t;
 #define LOOP_BOUND 2
 
 /**
- * Reserved for the pull mode of a later version; now LOOP_EOPTIONS.
+ * Pull mode: sources may have no callback and are handed out by loop_next_events, which
+ * takes the place of the run functions.
  */
 #define LOOP_PULL 4
 
@@ -642,7 +651,8 @@ loop_handle_t loop_watch_fd(loop_t *loop, int fd, uint32_t events, loop_fd_cb cb
  * to change a mask back and forth costs no system call. A watcher that fired with
  * LOOP_ONESHOT is armed again.
  *
- * Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EBADF (the library
+ * Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
+ * descriptor without LOOP_ALWAYS), -EBADF (the library
  * knows that the descriptor was closed meanwhile; only loop_cancel is left), or another
  * one. Loop's thread.
  */
@@ -700,7 +710,8 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
  * ---- Other threads ---------------------------------------------------------------------------
  *
  * What other threads may call: the functions of this section, loop_stop, loop_clock and
- * loop_in_thread. The loop must not be freed meanwhile.
+ * loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
+ * *remote* is a sender that may outlive it.
  */
 
 /**
@@ -726,6 +737,180 @@ int loop_call_soon_threadsafe(loop_t *loop, loop_cb cb, void *arg, loop_release_
  * signal handlers too; errno is left alone.
  */
 int loop_wake(loop_t *loop);
+
+/**
+ * Makes a remote: a sender for other threads that may outlive the loop, after which it answers
+ * LOOP_ECLOSED.
+ *
+ * Any number of threads may use one remote at once. As long as it exists it keeps loop_run
+ * going: results may come. Returns NULL when the call is not allowed or there is no memory.
+ * Loop's thread.
+ */
+loop_remote_t *loop_remote_new(loop_t *loop);
+
+/**
+ * Like loop_call_soon_threadsafe, through a remote; safe also while the loop is being freed, and
+ * afterwards.
+ *
+ * Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
+ * LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed), LOOP_EFORKED, -ENOMEM. Any thread.
+ */
+int loop_remote_call_soon(loop_remote_t *remote, loop_cb cb, void *arg, loop_release_cb release);
+
+/**
+ * Frees a remote; its last use. Posts that it made are not affected. Returns 0 or LOOP_ENULL. Any
+ * thread.
+ */
+int loop_remote_free(loop_remote_t *remote);
+
+/*
+ * ---- Embedding -------------------------------------------------------------------------------
+ *
+ * A host that owns the main loop (a game, a GUI, another event loop) gives the loop a
+ * slice of it: it waits for loop_fd with whatever it waits with, and calls
+ * loop_run_once(loop, 0) or loop_run_ready when the descriptor is readable, or when
+ * loop_timeout is over. The descriptor alone is enough: it covers descriptors, posts,
+ * ready work and due timers, so the host may wait for it without any limit.
+ *
+ * Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
+ * or timer that is made while the loop rests reaches the kernel in the call that makes it.
+ * Inside a callback changes are collected until the callback's turn is over; a
+ * callback that runs the host's main loop (a modal dialog) calls loop_flush first.
+ *
+ * Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
+ * edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
+ * nothing. It is an epoll set that contains another one: two of the five levels that Linux
+ * allows. It may be readable once although there is nothing to do.
+ */
+
+/**
+ * loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
+ */
+#define LOOP_EVENT_SOON 1
+
+/**
+ * loop_event_t.kind: loop_call_later or loop_call_at without a callback.
+ */
+#define LOOP_EVENT_TIMER 2
+
+/**
+ * loop_event_t.kind: loop_call_every without a callback; see `ticks`.
+ */
+#define LOOP_EVENT_TICK 3
+
+/**
+ * loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
+ */
+#define LOOP_EVENT_FD 4
+
+/**
+ * A source that is ready, for loop_next_events.
+ */
+typedef struct loop_event_t {
+  /**
+   * Which source it is.
+   */
+  loop_handle_t handle;
+  /**
+   * The argument that the source was made with.
+   */
+  void *arg;
+  /**
+   * LOOP_EVENT_SOON...
+   */
+  uint32_t kind;
+  /**
+   * The descriptor of a LOOP_EVENT_FD, else -1.
+   */
+  int32_t fd;
+  /**
+   * What happened to it: LOOP_READABLE...
+   */
+  uint32_t events;
+  /**
+   * 0
+   */
+  uint32_t flags;
+  /**
+   * How many ticks a LOOP_EVENT_TICK stands for, else 0.
+   */
+  uint64_t ticks;
+} loop_event_t;
+
+/**
+ * A descriptor that is readable when the loop has anything to do.
+ *
+ * It stays the same until loop_free, which closes it; do not close it, and do not read from
+ * it. Calling this once is enough; the first call takes three more descriptors. Returns it,
+ * or an error: LOOP_ENULL, -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
+ * LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+ */
+int loop_fd(loop_t *loop);
+
+/**
+ * How long a host may wait before it should run the loop, for hosts that wait with a time
+ * limit: nanoseconds until the next timer, 0 when something is ready now, LOOP_NEVER when no
+ * timer is armed.
+ *
+ * Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
+ * very many timers are due close together, it may be early, never late. Returns it, or an
+ * error. Loop's thread.
+ */
+int64_t loop_timeout(loop_t *loop);
+
+/**
+ * Inside a callback, before a host's nested main loop: tells the kernel what changed, and
+ * lets changes reach it at once until the loop's next turn.
+ *
+ * Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
+ * -ENOSPC), or another error. Loop's thread.
+ */
+int loop_flush(loop_t *loop);
+
+/**
+ * Sets a function that is called when work, or an earlier deadline, comes while no run is on
+ * the stack: the place to wake the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage).
+ *
+ * It is called once, and then not before the next run has ended; on the thread that brought the
+ * work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
+ * are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
+ * that any thread may call, and must not throw. NULL takes it away; when this returns, the old
+ * one runs on no thread. Returns 0, -ENOMEM, or another error. Loop's thread, not in the hook.
+ */
+int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
+
+/**
+ * Makes a loop that has been inherited by fork usable in the child.
+ *
+ * All its sources are there and go on in the child (those of the parent go on in the parent);
+ * the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
+ * What other threads were posting in the very moment of the fork stays the parent's. Only
+ * this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
+ * when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, and the loop is as before.
+ * The child's only thread.
+ */
+int loop_after_fork(loop_t *loop);
+
+/**
+ * Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
+ * sources without a callback out as plain structs.
+ *
+ * In such a loop every function that takes a callback takes NULL too (hooks excepted), and
+ * this function takes the place of the run functions, which are LOOP_EPULL. Sources come in the
+ * order of the ready queue: those with a callback are called, the others fill `events`, up to
+ * `capacity`. What does not fit, and what comes after a callback that is not at the
+ * front, is for the next call, which then goes on without waiting; a cancel in between still
+ * holds. A one-shot that was handed out is finished, and its release function called, by the
+ * next call. A level-triggered event that you do not deal with comes again.
+ *
+ * Returns the number of events (0: the time was over, or only callbacks ran), or an error: -EINVAL
+ * when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on a loop without LOOP_PULL, and those of the
+ * run functions. Threads as loop_run_forever.
+ */
+int loop_next_events(loop_t *loop,
+                     struct loop_event_t *events,
+                     size_t capacity,
+                     int64_t timeout_ns);
 
 /*
  * ---- Time ------------------------------------------------------------------------------------

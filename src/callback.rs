@@ -26,7 +26,8 @@ macro_rules! callback_type {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub struct $name {
-            function: $raw,
+            /// `None` in a loop in pull mode: the source is handed out instead of called.
+            function: Option<$raw>,
             pub arg: *mut c_void,
         }
 
@@ -35,16 +36,29 @@ macro_rules! callback_type {
             /// Calling `function` with `arg` on the loop's thread must be sound until the
             /// source that gets this value is cancelled or finished.
             pub unsafe fn new(function: $raw, arg: *mut c_void) -> Self {
-                $name { function, arg }
+                $name { function: Some(function), arg }
+            }
+
+            /// No function: in pull mode the source is handed out with this argument.
+            pub fn pulled(arg: *mut c_void) -> Self {
+                $name { function: None, arg }
+            }
+
+            /// Is the source handed out instead of called?
+            #[inline]
+            pub fn is_pulled(self) -> bool {
+                self.function.is_none()
             }
 
             /// Runs user code: it may call back into the loop, and may unwind.
             #[inline]
             pub(crate) fn call(self, on: &Loop $(, $extra: $kind)*) {
                 let on = std::ptr::from_ref(on).cast_mut();
-                // SAFETY: whoever made `self` promised it (see `new`). The pointer is only
-                // ever turned back into a shared reference.
-                unsafe { (self.function)(on $(, $extra)*, self.arg) }
+                if let Some(function) = self.function {
+                    // SAFETY: whoever made `self` promised it (see `new`). The pointer is only
+                    // ever turned back into a shared reference.
+                    unsafe { function(on $(, $extra)*, self.arg) }
+                }
             }
         }
     };
@@ -70,6 +84,35 @@ impl Release {
     pub(crate) fn call(self, arg: *mut c_void) {
         // SAFETY: whoever made `self` promised it; the caller takes care of "once".
         unsafe { (self.0)(arg) }
+    }
+}
+
+/// Tells a host that its loop has work.
+pub type RawWake = unsafe extern "C-unwind" fn(*mut c_void);
+
+/// A host's hook, with its argument.
+#[derive(Clone, Copy, Debug)]
+pub struct WakeHook {
+    function: RawWake,
+    arg: *mut c_void,
+}
+
+// SAFETY: whoever makes one promises that it may be called on any thread.
+unsafe impl Send for WakeHook {}
+// SAFETY: as above.
+unsafe impl Sync for WakeHook {}
+
+impl WakeHook {
+    /// # Safety
+    /// Calling `function` with `arg` must be sound on any thread, until another hook has
+    /// been put in its place or the loop has been freed; and must not unwind.
+    pub unsafe fn new(function: RawWake, arg: *mut c_void) -> WakeHook {
+        WakeHook { function, arg }
+    }
+
+    pub(crate) fn call(&self) {
+        // SAFETY: whoever made `self` promised it.
+        unsafe { (self.function)(self.arg) }
     }
 }
 
@@ -131,12 +174,4 @@ pub fn watching<F: Fn(&Loop, i32, u32) + 'static>(closure: F) -> (FdCallback, Re
 unsafe extern "C-unwind" fn drop_box<T>(arg: *mut c_void) {
     // SAFETY: called once, with the box that one of the functions above made.
     drop(unsafe { Box::from_raw(arg.cast::<T>()) });
-}
-
-/// A callback that does nothing, for tests of the structures that carry callbacks.
-#[cfg(test)]
-pub(crate) fn nothing(arg: *mut c_void) -> Callback {
-    unsafe extern "C-unwind" fn nothing(_: *mut Loop, _: *mut c_void) {}
-    // SAFETY: it does not touch its argument.
-    unsafe { Callback::new(nothing, arg) }
 }

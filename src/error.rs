@@ -122,6 +122,8 @@ impl Error {
     pub const NO_MEMORY: Error = Error(-libc::ENOMEM);
     /// An argument that no call accepts: interval 0, an unknown hook or policy.
     pub const INVALID: Error = Error(-libc::EINVAL);
+    /// A descriptor that the kernel cannot watch.
+    pub const UNWATCHABLE: Error = Error(-libc::EPERM);
     /// A descriptor that is negative, closed, or was never opened.
     pub const BAD_FD: Error = Error(-libc::EBADF);
 

@@ -4,6 +4,8 @@
 //! is held while user code runs. The turn is in `event_loop/turn.rs`, the sources in
 //! `sources.rs` and `watching.rs`.
 
+mod embedding;
+mod pull;
 mod sources;
 mod turn;
 mod watching;
@@ -20,12 +22,13 @@ use crate::ready::Ready;
 use crate::releases::Releases;
 use crate::remote::{Post, Posts, Shared};
 use crate::thread;
-use crate::timers::Timers;
+use crate::timers::{NEVER, Timers};
 use crate::watchers::Watchers;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use pull::{News, Pulled};
 pub use turn::Ended;
 
 /// How a loop differs from the usual one.
@@ -35,6 +38,8 @@ pub struct Options {
     pub strict_poll: bool,
     /// Only the thread that made the loop may use it.
     pub bound: bool,
+    /// Sources may have no callback; `next_events` hands them out.
+    pub pull: bool,
     /// A clock that jumps to the next deadline when there is nothing else to do.
     pub virtual_clock: bool,
     /// A clock that moves by [`Loop::advance`] alone.
@@ -54,6 +59,7 @@ impl Default for Options {
         Options {
             strict_poll: false,
             bound: false,
+            pull: false,
             virtual_clock: false,
             manual_clock: false,
             timer_slack: false,
@@ -110,6 +116,17 @@ pub struct Loop {
     incoming: RefCell<Posts>,
     poller: RefCell<Poller>,
     ghosts: Cell<watching::Ghosts>,
+    /// No run looks after the loop: none is on the stack, or a callback has flushed.
+    is_resting: Cell<bool>,
+    /// Somebody has asked for the host's descriptor.
+    is_embedded: Cell<bool>,
+    has_hook: Cell<bool>,
+    /// At rest, and with a host that has to be told of changes.
+    tells_host: Cell<bool>,
+    /// What the host's hook knows.
+    told_deadline: Cell<u64>,
+    told_work: Cell<bool>,
+    pull: Option<RefCell<pull::Handed>>,
     clock: Clock,
     shared: Counted<Shared>,
     data: Cell<*mut c_void>,
@@ -125,7 +142,6 @@ impl Loop {
 
     /// A loop with these options.
     pub fn with_options(options: &Options) -> Result<Box<Loop>> {
-        let process = Process::current();
         let (poller, waker) = Poller::new(options.max_events, options.timer_slack)?;
         let clock = match options.virtual_clock || options.manual_clock {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
@@ -134,7 +150,7 @@ impl Loop {
         let bound_to = if options.bound { thread::current() } else { NOBODY };
         try_box(Loop {
             owner: AtomicUsize::new(bound_to),
-            process,
+            process: Process::current(),
             bound_to,
             strict_poll: options.strict_poll,
             poll_gap: options.poll_gap_ns,
@@ -153,8 +169,15 @@ impl Loop {
             incoming: RefCell::new(Posts::new()),
             poller: RefCell::new(poller),
             ghosts: Cell::new(watching::Ghosts::NONE),
+            is_resting: Cell::new(true),
+            is_embedded: Cell::new(false),
+            has_hook: Cell::new(false),
+            tells_host: Cell::new(false),
+            told_deadline: Cell::new(NEVER),
+            told_work: Cell::new(false),
+            pull: options.pull.then(RefCell::default),
             clock,
-            shared: Counted::new(Shared::new(waker, process))?,
+            shared: Shared::new(waker, Process::current())?,
             data: Cell::new(std::ptr::null_mut()),
             panic_message: RefCell::new(String::new()),
         })
@@ -239,9 +262,9 @@ impl Loop {
         self.now.get()
     }
 
-    /// The time; 0 when the loop has been closed. Any thread.
+    /// The time; 0 when the loop has been closed or is a parent's. Any thread.
     pub fn clock(&self) -> u64 {
-        if self.is_closed() { 0 } else { self.clock.now() }
+        if self.is_closed() || !self.process.is_current() { 0 } else { self.clock.now() }
     }
 
     /// Moves a virtual or manual clock forward.
@@ -250,6 +273,7 @@ impl Loop {
         match self.clock.advance_to(self.clock.now().saturating_add(ns)) {
             true => {
                 self.now.set(0);
+                self.changed();
                 Ok(())
             }
             false => Err(Error::CLOCK),
@@ -267,6 +291,7 @@ impl Loop {
             || self.timers.borrow().has_work()
             || self.watchers.borrow().has_work()
             || self.shared.has_posts()
+            || self.shared.has_remotes()
             || !self.incoming.borrow().0.is_empty()
     }
 

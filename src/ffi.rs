@@ -27,6 +27,8 @@ pub mod hooks;
 
 pub mod threads;
 
+pub mod embedding;
+
 pub mod time;
 
 pub mod errors;
@@ -41,6 +43,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("descriptors", "Descriptors"),
     ("hooks", "Hooks"),
     ("threads", "Other threads"),
+    ("embedding", "Embedding"),
     ("time", "Time"),
     ("errors", "Errors and version"),
 ];
@@ -98,19 +101,20 @@ fn long_number(result: Result<i64>) -> i64 {
     result.unwrap_or_else(|error| error.code().into())
 }
 
-fn callback(function: types::LoopCb, arg: *mut c_void) -> Result<Callback> {
+/// NULL is for the core to accept or refuse: it is right in pull mode.
+fn callback(function: types::LoopCb, arg: *mut c_void) -> Callback {
     // SAFETY: the header asks for a function that may be called with `arg`.
-    function.map(|function| unsafe { Callback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+    function.map_or(Callback::pulled(arg), |function| unsafe { Callback::new(function, arg) })
 }
 
-fn tick_callback(function: types::LoopTickCb, arg: *mut c_void) -> Result<TickCallback> {
+fn tick_callback(function: types::LoopTickCb, arg: *mut c_void) -> TickCallback {
     // SAFETY: as above.
-    function.map(|function| unsafe { TickCallback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+    function.map_or(TickCallback::pulled(arg), |function| unsafe { TickCallback::new(function, arg) })
 }
 
-fn fd_callback(function: types::LoopFdCb, arg: *mut c_void) -> Result<FdCallback> {
+fn fd_callback(function: types::LoopFdCb, arg: *mut c_void) -> FdCallback {
     // SAFETY: as above.
-    function.map(|function| unsafe { FdCallback::new(function, arg) }).ok_or(Error::NO_CALLBACK)
+    function.map_or(FdCallback::pulled(arg), |function| unsafe { FdCallback::new(function, arg) })
 }
 
 fn release(function: types::LoopReleaseCb) -> Option<Release> {

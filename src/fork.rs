@@ -14,10 +14,9 @@ static PAGE_IS_MADE: Once = Once::new();
 static LAST: AtomicU32 = AtomicU32::new(0);
 
 /// The process that something was made in.
-#[derive(Clone, Copy)]
 pub struct Process {
     page: &'static AtomicU32,
-    number: u32,
+    number: AtomicU32,
 }
 
 impl Process {
@@ -26,22 +25,27 @@ impl Process {
         PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Release));
         // SAFETY: either the static or a mapping that is never taken back.
         let page: &'static AtomicU32 = unsafe { &*PAGE.load(Ordering::Acquire) };
-        let mut number = page.load(Ordering::Relaxed);
-        if number == 0 {
-            // The first one here, or the first one in a forked child.
-            let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-            number = match page.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => fresh,
-                Err(other) => other,
-            };
-        }
-        Process { page, number }
+        let process = Process { page, number: AtomicU32::new(0) };
+        process.adopt();
+        process
     }
 
     /// Is this still the same process?
     #[inline]
     pub fn is_current(&self) -> bool {
-        self.page.load(Ordering::Relaxed) == self.number
+        self.page.load(Ordering::Relaxed) == self.number.load(Ordering::Relaxed)
+    }
+
+    /// Belongs to the process that calls, from now on.
+    pub fn adopt(&self) {
+        let mut number = self.page.load(Ordering::Relaxed);
+        if number == 0 {
+            // The first one here, or the first one in a forked child.
+            let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+            let exchanged = self.page.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed);
+            number = exchanged.map_or_else(|other| other, |_| fresh);
+        }
+        self.number.store(number, Ordering::Relaxed);
     }
 }
 

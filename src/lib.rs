@@ -13,6 +13,8 @@ pub mod callback;
 mod clock;
 #[allow(unsafe_code)]
 mod counted;
+#[allow(unsafe_code)]
+mod doorbell;
 pub mod error;
 mod event_loop;
 #[allow(unsafe_code)]
@@ -31,6 +33,7 @@ mod releases;
 mod remote;
 mod ring;
 mod slots;
+mod sync;
 #[allow(unsafe_code)]
 mod thread;
 mod timers;
@@ -38,8 +41,9 @@ mod watchers;
 mod wheel;
 
 pub use error::{Error, Result};
-pub use event_loop::{Ended, Loop, Options};
+pub use event_loop::{Ended, Loop, News, Options, Pulled};
 pub use handle::RawHandle;
 pub use hooks::When;
 pub use rare::Missed;
+pub use remote::Remote;
 pub use timers::NEVER;

@@ -13,12 +13,17 @@
 //!   fails with `EINTR`.
 //! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
 //!   of `watchers.rs`.
-//! * [`Poller::renew`] starts over with an empty set.
+//! * [`Poller::renew`] starts over with an empty set; [`Poller::after_fork`] does so in a
+//!   forked child, and does not disturb the parent's.
+//! * [`Poller::embed`] makes the one descriptor that a host waits for, and
+//!   [`Poller::announce`] keeps it true.
 //!
 //! Here: Linux. kqueue and Windows follow through `mio::Poll` in files of their own.
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(target_os = "linux")]
+mod outer;
 
 #[cfg(target_os = "linux")]
 pub use epoll::{Poller, Waker};

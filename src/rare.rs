@@ -67,6 +67,12 @@ impl Rares {
         place.is_some().then(|| self.0.at(place.0))
     }
 
+    /// The period of a timer, if it is periodic.
+    #[inline]
+    pub fn period(&mut self, place: RareRef) -> Option<Period> {
+        self.get(place)?.period
+    }
+
     /// Takes the rare things of a source that ends.
     pub fn take(&mut self, place: RareRef) -> Option<Rare> {
         match place.is_some() {

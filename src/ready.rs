@@ -75,6 +75,17 @@ impl Ready {
         self.ring.tail()
     }
 
+    /// The first live entry before `end`, left where it is.
+    pub fn peek_before(&mut self, end: u64) -> Option<Entry> {
+        while self.ring.head() < end {
+            match *self.ring.get_mut(self.ring.head())? {
+                Entry::Gone => self.ring.pop()?,
+                entry => return Some(entry),
+            };
+        }
+        None
+    }
+
     /// Takes the first live entry before `end`, with its number.
     #[inline]
     pub fn pop_before(&mut self, end: u64) -> Option<(u64, Entry)> {
@@ -144,7 +155,7 @@ mod tests {
     use super::*;
 
     fn soon(number: usize) -> Entry {
-        let callback = crate::callback::nothing(number as *mut _);
+        let callback = Callback::pulled(number as *mut _);
         Entry::Soon { callback, rare: RareRef::NONE, unref: false }
     }
 

@@ -1,20 +1,17 @@
-//! What other threads and signal handlers may touch: posts, stop, and the wake-up.
+//! What other threads and signal handlers may touch: posts, stop, the wake-up, the hook.
 //!
 //! A post goes into a queue under a mutex held for a few instructions; the loop takes
-//! the whole queue at once by swapping it with an empty one. `state` says whether a
-//! wake-up call is needed: only the first post after the loop went to sleep (or to
-//! rest) makes it, so a burst costs one system call, and none while the loop is awake.
-//!
-//! No wake-up is lost: a poster first puts its work down, then swaps in `NOTIFIED`; the
-//! loop first swaps out `NOTIFIED`, then looks for work, and goes to sleep only by
-//! exchanging `AWAKE` for `ASLEEP`, which fails when somebody notified it meanwhile.
+//! the whole queue at once by swapping it with an empty one. (A lock-free list would cost
+//! an allocation a post.) Who has to be told is `doorbell.rs`.
 
-use crate::callback::{Callback, Release};
+use crate::callback::{Callback, Release, WakeHook};
+use crate::counted::{Counted, try_box};
+use crate::doorbell::{Doorbell, HookCell, Tell};
 use crate::error::{Error, Result};
 use crate::fork::Process;
 use crate::poller::Waker;
 use crate::ring::Ring;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A callback from another thread.
@@ -37,55 +34,62 @@ impl Posts {
     }
 }
 
-/// Runs: looks for posts by itself before it sleeps.
-const AWAKE: u8 = 0;
-/// Somebody has something for it, and it will see.
-const NOTIFIED: u8 = 1;
-/// Waits in the kernel: needs a wake-up.
-const ASLEEP: u8 = 2;
-/// No run call is on the stack: whoever embeds the loop needs a wake-up.
-const RESTING: u8 = 3;
-
-pub struct Shared {
-    state: AtomicU8,
-    stop: AtomicBool,
-    /// Somebody called `wake`, which ends a wait even with nothing to do.
-    wake: AtomicBool,
-    /// There is something in `posts`.
-    has_posts: AtomicBool,
-    posts: Mutex<Inbox>,
-    waker: Waker,
-    process: Process,
-}
-
 struct Inbox {
     posts: Posts,
     closed: bool,
 }
 
+pub struct Shared {
+    doorbell: Doorbell,
+    hook: HookCell<WakeHook>,
+    stop: AtomicBool,
+    /// Somebody called `wake`, which ends a wait even with nothing to do.
+    wake: AtomicBool,
+    /// There is something in the inbox.
+    has_posts: AtomicBool,
+    /// A boxed mutex: a forked child may find it locked for ever, and then takes another.
+    inbox: AtomicPtr<Mutex<Inbox>>,
+    /// How many remotes keep `loop_run` going.
+    remotes: AtomicUsize,
+    waker: Waker,
+    process: Process,
+}
+
+fn new_inbox() -> Result<Box<Mutex<Inbox>>> {
+    try_box(Mutex::new(Inbox { posts: Posts::new(), closed: false }))
+}
+
 impl Shared {
-    pub fn new(waker: Waker, process: Process) -> Self {
-        Shared {
-            state: AtomicU8::new(RESTING),
+    pub fn new(waker: Waker, process: Process) -> Result<Counted<Shared>> {
+        Counted::new(Shared {
+            doorbell: Doorbell::new(),
+            hook: HookCell::new(),
             stop: AtomicBool::new(false),
             wake: AtomicBool::new(false),
             has_posts: AtomicBool::new(false),
-            posts: Mutex::new(Inbox { posts: Posts::new(), closed: false }),
+            inbox: AtomicPtr::new(Box::into_raw(new_inbox()?)),
+            remotes: AtomicUsize::new(0),
             waker,
             process,
-        }
+        })
+    }
+
+    fn mutex(&self) -> &Mutex<Inbox> {
+        // SAFETY: made by `new_inbox`; freed by `drop` alone. A forked child that puts
+        // another one in its place has no other thread, and leaks the first.
+        unsafe { &*self.inbox.load(Ordering::Relaxed) }
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
         // A panic while it was held left the queue in order: a push happens or not.
-        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mutex().lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// In a forked child the mutex may be held by a thread that does not exist there.
     fn inbox_or_fork(&self) -> Option<MutexGuard<'_, Inbox>> {
         match self.process.is_current() {
             true => Some(self.inbox()),
-            false => self.posts.try_lock().ok(),
+            false => self.mutex().try_lock().ok(),
         }
     }
 
@@ -106,7 +110,7 @@ impl Shared {
         inbox.posts.0.push(Some(post))?;
         self.has_posts.store(true, Ordering::Relaxed);
         drop(inbox);
-        self.notify();
+        self.ring();
         Ok(())
     }
 
@@ -114,7 +118,7 @@ impl Shared {
     pub fn stop(&self) -> Result<()> {
         self.check()?;
         self.stop.store(true, Ordering::Relaxed);
-        self.notify();
+        self.ring();
         Ok(())
     }
 
@@ -122,37 +126,51 @@ impl Shared {
     pub fn wake(&self) -> Result<()> {
         self.check()?;
         self.wake.store(true, Ordering::Relaxed);
-        self.notify();
+        self.ring();
         Ok(())
     }
 
-    fn notify(&self) {
-        if self.state.swap(NOTIFIED, Ordering::SeqCst) >= ASLEEP {
+    fn ring(&self) {
+        let tell = self.doorbell.ring();
+        if tell != Tell::Nobody {
             self.waker.wake();
+        }
+        if tell == Tell::Host {
+            self.call_hook();
         }
     }
 
-    /// The loop's side of the protocol, from here on.
-    pub fn begin_run(&self) {
-        let _ = self.state.compare_exchange(RESTING, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
+    /// Tells the host that there is work, once until the next run.
+    pub fn call_hook(&self) {
+        self.hook.call_once(|hook| hook.call());
     }
 
-    pub fn end_run(&self) {
-        let _ = self.state.compare_exchange(AWAKE, RESTING, Ordering::SeqCst, Ordering::SeqCst);
+    pub fn set_hook(&self, hook: Option<WakeHook>) -> Result<()> {
+        self.hook.replace(hook.map(try_box).transpose()?);
+        Ok(())
+    }
+
+    /// A run begins: its loop sees by itself what there is.
+    pub fn begin_run(&self) {
+        self.hook.arm(false);
+        self.doorbell.begin_run();
+    }
+
+    /// The run ends. `false`: something came in that nobody has been told of yet.
+    pub fn end_run(&self) -> bool {
+        self.hook.arm(true);
+        self.doorbell.end_run()
     }
 
     /// May the loop block now? Then it counts as asleep.
     pub fn fall_asleep(&self) -> bool {
-        self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        self.doorbell.fall_asleep()
     }
 
     /// The loop is awake, and sees all that was put down before. Did somebody `wake` it?
     #[inline]
     pub fn wake_up(&self) -> bool {
-        // A plain load first: while nobody notifies, the flag stays in this core's cache.
-        self.state.load(Ordering::Relaxed) != AWAKE
-            && self.state.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
-            && self.wake.swap(false, Ordering::Relaxed)
+        self.doorbell.wake_up() && self.wake.swap(false, Ordering::Relaxed)
     }
 
     #[inline]
@@ -171,25 +189,78 @@ impl Shared {
         self.has_posts.load(Ordering::Relaxed)
     }
 
+    /// Has anything been asked for that a run has to look after?
+    pub fn has_something(&self) -> bool {
+        self.has_posts() || self.is_stopping() || self.wake.load(Ordering::Relaxed)
+    }
+
+    pub fn has_remotes(&self) -> bool {
+        self.remotes.load(Ordering::Relaxed) > 0
+    }
+
     /// Swaps the posts out against an empty queue.
     pub fn take_posts(&self, empty: &mut Posts) {
-        let Some(mut inbox) = self.inbox_or_fork() else {
-            self.has_posts.store(false, Ordering::Relaxed);
-            return;
-        };
-        std::mem::swap(&mut inbox.posts, empty);
+        if let Some(mut inbox) = self.inbox_or_fork() {
+            std::mem::swap(&mut inbox.posts, empty);
+        }
         self.has_posts.store(false, Ordering::Relaxed);
     }
 
-    /// No further post is taken.
+    /// No further post is taken, and the hook is called no more.
     pub fn close(&self) {
         if let Some(mut inbox) = self.inbox_or_fork() {
             inbox.closed = true;
         }
+        if self.process.is_current() {
+            self.hook.replace(None);
+        }
+    }
+
+    /// In a forked child: the same queue with a waker and, if need be, a lock of its own.
+    pub fn after_fork(&self) -> Result<()> {
+        if self.mutex().try_lock().is_err() {
+            // Posts in the middle of which the parent forked stay the parent's.
+            self.inbox.store(Box::into_raw(new_inbox()?), Ordering::Relaxed);
+            self.has_posts.store(false, Ordering::Relaxed);
+        }
+        self.waker.renew()?;
+        self.process.adopt();
+        Ok(())
     }
 
     /// Gives some of the memory back that no recent period needed.
     pub fn trim(&self) {
         self.inbox().posts.0.trim(0);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::into_raw`, and this is the last reference.
+        drop(unsafe { Box::from_raw(self.inbox.load(Ordering::Relaxed)) });
+    }
+}
+
+/// A sender that may outlive its loop.
+pub struct Remote(Counted<Shared>);
+
+impl Remote {
+    pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
+        let remote = try_box(Remote(shared.clone()))?;
+        shared.remotes.fetch_add(1, Ordering::Relaxed);
+        Ok(remote)
+    }
+
+    /// Any thread. Nothing is taken when it fails.
+    pub fn post(&self, post: Post) -> Result<()> {
+        self.0.post(post)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.0.remotes.fetch_sub(1, Ordering::Relaxed);
+        // The loop may have waited for nothing else.
+        let _ = self.0.wake();
     }
 }

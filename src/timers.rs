@@ -21,8 +21,8 @@ pub enum State {
 }
 
 pub struct Timer {
-    /// `None`: periodic, see its rare things.
-    pub callback: Option<Callback>,
+    /// Not used by a periodic timer, which has a period among its rare things.
+    pub callback: Callback,
     pub deadline: u64,
     /// Counts all schedulings of the loop: who comes first among equals.
     pub order: u64,
@@ -69,7 +69,7 @@ impl Timers {
     }
 
     /// Makes a timer and arms it. Nothing changes when there is no memory.
-    pub fn insert(&mut self, deadline: u64, callback: Option<Callback>, rare: RareRef) -> Result<SlotId> {
+    pub fn insert(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
         self.wheel.prepare()?;
         self.order += 1;
         let id = self.slots.insert(Timer {
@@ -187,7 +187,6 @@ impl Timers {
     /// Gives some of the memory back that no recent period needed.
     pub fn trim(&mut self) {
         self.slots.trim();
-        self.wheel.trim();
     }
 }
 
@@ -195,6 +194,10 @@ impl Timers {
 mod tests {
     use super::*;
     use std::collections::BTreeMap;
+
+    fn nothing() -> Callback {
+        Callback::pulled(std::ptr::null_mut())
+    }
 
     struct Random(u64);
 
@@ -236,7 +239,7 @@ mod tests {
                 match random.next() % 16 {
                     0..6 => {
                         let deadline = now.saturating_add(random.delay());
-                        let id = timers.insert(deadline, None, RareRef::NONE).unwrap();
+                        let id = timers.insert(deadline, nothing(), RareRef::NONE).unwrap();
                         order += 1;
                         model.insert((deadline, order), id);
                         keys.push((id, (deadline, order)));
@@ -288,7 +291,7 @@ mod tests {
     fn a_far_deadline_is_exact() {
         let mut timers = Timers::new();
         let hour = 3_600_000_000_000;
-        let id = timers.insert(hour + 12_345, None, RareRef::NONE).unwrap();
+        let id = timers.insert(hour + 12_345, nothing(), RareRef::NONE).unwrap();
         assert_eq!(timers.next(), hour + 12_345);
         timers.schedule(id, 2 * hour + 1);
         assert_eq!(timers.next(), 2 * hour + 1);
@@ -301,7 +304,7 @@ mod tests {
     #[test]
     fn never_does_not_fire() {
         let mut timers = Timers::new();
-        let id = timers.insert(NEVER, None, RareRef::NONE).unwrap();
+        let id = timers.insert(NEVER, nothing(), RareRef::NONE).unwrap();
         assert_eq!(fire(&mut timers, NEVER), []);
         assert_eq!(timers.next(), NEVER);
         timers.schedule(id, NEVER - 1);
@@ -311,7 +314,8 @@ mod tests {
     #[test]
     fn a_failing_ready_queue_loses_no_timer() {
         let mut timers = Timers::new();
-        let ids: Vec<_> = (0..10).map(|i| timers.insert(100 - i, None, RareRef::NONE).unwrap()).collect();
+        let ids: Vec<_> =
+            (0..10).map(|i| timers.insert(100 - i, nothing(), RareRef::NONE).unwrap()).collect();
         let mut room = 4;
         let mut fired = Vec::new();
         let result = timers.collect(200, |id, _| {

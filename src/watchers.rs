@@ -389,6 +389,11 @@ impl Watchers {
         self.fds.get(fd as usize).is_some_and(|entry| entry.registered)
     }
 
+    /// Is `fd` one that the kernel cannot watch?
+    pub fn is_always(&self, fd: i32) -> bool {
+        self.fds.get(fd as usize).is_some_and(|entry| entry.always)
+    }
+
     /// A fresh set did not take the registration; it is tried again before the next wait.
     pub fn lost_registration(&mut self, fd: i32) {
         self.fd_mut(fd).registered = false;
@@ -474,7 +479,14 @@ impl Watchers {
     }
 
     /// Every registration, for a fresh set: first it is checked, then added.
-    pub fn registrations(&mut self) -> impl Iterator<Item = Change> + '_ {
+    pub fn registrations_to_vec(&mut self) -> Result<Vec<Change>> {
+        let mut all = Vec::new();
+        all.try_reserve(self.slots.len())?;
+        all.extend(self.registrations());
+        Ok(all)
+    }
+
+    fn registrations(&mut self) -> impl Iterator<Item = Change> + '_ {
         self.fds.iter_mut().filter(|(_, entry)| entry.registered).map(|(fd, entry)| Change {
             fd: fd as i32,
             what: What::Modify,

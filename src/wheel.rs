@@ -43,10 +43,6 @@ pub struct Wheel {
     tick: u64,
     next: u64,
     next_is_exact: bool,
-    /// Due timers of one bucket while they are sorted: (deadline, order, slot).
-    due: Vec<(u64, u64, u32)>,
-    /// The most of them in this period.
-    most_due: usize,
 }
 
 /// A bucket: its number, and when it begins.
@@ -57,15 +53,7 @@ struct Bucket {
 
 impl Wheel {
     pub const fn new() -> Self {
-        Wheel {
-            heads: Vec::new(),
-            occupied: [0; LEVELS],
-            tick: 0,
-            next: NEVER,
-            next_is_exact: true,
-            due: Vec::new(),
-            most_due: 0,
-        }
+        Wheel { heads: Vec::new(), occupied: [0; LEVELS], tick: 0, next: NEVER, next_is_exact: true }
     }
 
     /// Makes room for the buckets, before the first timer is put in.
@@ -217,37 +205,30 @@ impl Wheel {
         now: u64,
         emit: &mut impl FnMut(&mut Slots<Timer>, u32) -> Result<()>,
     ) -> Result<()> {
-        let mut count = 0;
-        let mut index = self.heads[bucket];
+        let mut due = NONE;
+        let mut index = self.detach(bucket);
         while index != NONE {
-            count += 1;
-            index = timers.at(index).next;
-        }
-        self.due.try_reserve(count)?;
-        self.most_due = self.most_due.max(count);
-        index = self.detach(bucket);
-        while index != NONE {
-            let Timer { next, deadline, order, .. } = *timers.at(index);
+            let Timer { next, deadline, .. } = *timers.at(index);
             // One that was restarted meanwhile may belong to a later bucket.
             if deadline <= now && deadline >> TICK_BITS <= self.tick && deadline != NEVER {
-                self.due.push((deadline, order, index));
+                timers.at(index).next = std::mem::replace(&mut due, index);
             } else {
                 self.link(timers, index, deadline);
             }
             index = next;
         }
-        self.due.sort_unstable();
-        let mut due = std::mem::take(&mut self.due);
+        index = sort(timers, due);
         let mut result = Ok(());
-        for (deadline, _, index) in due.drain(..) {
+        while index != NONE {
+            let Timer { next, deadline, .. } = *timers.at(index);
             if result.is_ok() {
                 result = emit(timers, index);
             }
             if result.is_err() {
                 self.link(timers, index, deadline);
             }
+            index = next;
         }
-        self.due = due;
         result
     }
 
@@ -292,12 +273,76 @@ impl Wheel {
             self.find_next(timers);
         }
     }
+}
 
-    /// Gives memory back that no recent period needed.
-    pub fn trim(&mut self) {
-        if self.most_due < self.due.capacity() / 4 {
-            self.due.shrink_to(self.due.capacity() / 2);
+/// Sorts a chain of timers, linked by `next`, by (deadline, order): a merge sort that takes
+/// runs as it finds them (timers of one deadline hang in the reverse order of their making)
+/// and needs no memory.
+fn sort(timers: &mut Slots<Timer>, mut chain: u32) -> u32 {
+    // Like a binary counter: place n holds a sorted chain of about 2^n runs.
+    let mut places = [NONE; 32];
+    while chain != NONE {
+        let mut sorted = take_run(timers, &mut chain);
+        for place in &mut places {
+            match std::mem::replace(place, NONE) {
+                NONE => {
+                    *place = sorted;
+                    break;
+                }
+                other => sorted = merge(timers, other, sorted),
+            }
         }
-        self.most_due = EXACT_UP_TO;
     }
+    places.into_iter().fold(NONE, |all, place| merge(timers, all, place))
+}
+
+fn key(timers: &mut Slots<Timer>, index: u32) -> (u64, u64) {
+    let timer = timers.at(index);
+    (timer.deadline, timer.order)
+}
+
+/// Cuts the longest run off the front of a chain; a falling one is turned round.
+fn take_run(timers: &mut Slots<Timer>, chain: &mut u32) -> u32 {
+    let first = *chain;
+    let mut last = first;
+    let mut last_key = key(timers, first);
+    let mut index = timers.at(first).next;
+    let falls = index != NONE && key(timers, index) < last_key;
+    let mut head = first;
+    while index != NONE {
+        let this_key = key(timers, index);
+        if (this_key < last_key) != falls {
+            break;
+        }
+        let next = timers.at(index).next;
+        if falls {
+            timers.at(index).next = std::mem::replace(&mut head, index);
+        } else {
+            last = index;
+        }
+        (last_key, index) = (this_key, next);
+    }
+    timers.at(if falls { first } else { last }).next = NONE;
+    *chain = index;
+    head
+}
+
+fn merge(timers: &mut Slots<Timer>, mut a: u32, mut b: u32) -> u32 {
+    let mut head = NONE;
+    let mut last = NONE;
+    while a != NONE && b != NONE {
+        let least = if key(timers, a) < key(timers, b) { &mut a } else { &mut b };
+        let taken = std::mem::replace(least, timers.at(*least).next);
+        match last {
+            NONE => head = taken,
+            _ => timers.at(last).next = taken,
+        }
+        last = taken;
+    }
+    let rest = if a != NONE { a } else { b };
+    match last {
+        NONE => head = rest,
+        _ => timers.at(last).next = rest,
+    }
+    head
 }

@@ -15,7 +15,7 @@ use std::ffi::{CStr, c_void};
 enum Found {
     /// A soon-callback in the ready queue.
     Queued(u64),
-    /// A soon-callback that runs, in this run or in an outer one.
+    /// A soon-callback that runs, in this run or in an outer one, or is handed out.
     Running(RawHandle),
     Timer(SlotId),
     Watch(SlotId),
@@ -27,12 +27,17 @@ impl Loop {
     #[inline]
     pub fn call_soon(&self, callback: Callback) -> Result<RawHandle> {
         self.check()?;
+        self.may_be_pulled(callback.is_pulled())?;
         let entry = Entry::Soon { callback, rare: RareRef::NONE, unref: false };
-        Ok(Handle::Soon(self.ready.borrow_mut().push(entry)?).to_raw())
+        let sequence = self.ready.borrow_mut().push(entry)?;
+        self.changed();
+        Ok(Handle::Soon(sequence).to_raw())
     }
 
     /// Runs a callback in the next turn after this moment; any thread.
     pub fn call_soon_threadsafe(&self, callback: Callback, release: Option<Release>) -> Result<()> {
+        self.check_open()?;
+        self.may_be_pulled(callback.is_pulled())?;
         self.shared.post(Post { callback, release })
     }
 
@@ -49,7 +54,9 @@ impl Loop {
     }
 
     fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
-        let id = self.timers.borrow_mut().insert(deadline, Some(callback), RareRef::NONE)?;
+        self.may_be_pulled(callback.is_pulled())?;
+        let id = self.timers.borrow_mut().insert(deadline, callback, RareRef::NONE)?;
+        self.changed();
         Ok(Handle::Slot(Kind::Timer, id).to_raw())
     }
 
@@ -62,6 +69,7 @@ impl Loop {
         callback: TickCallback,
     ) -> Result<RawHandle> {
         self.check()?;
+        self.may_be_pulled(callback.is_pulled())?;
         if interval == 0 {
             return Err(Error::INVALID);
         }
@@ -69,13 +77,13 @@ impl Loop {
         let mut rares = self.rares.borrow_mut();
         let mut rare = RareRef::NONE;
         rares.get_or_make(&mut rare)?.period = Some(Period { callback, interval, missed });
-        match self.timers.borrow_mut().insert(deadline, None, rare) {
-            Ok(id) => Ok(Handle::Slot(Kind::Timer, id).to_raw()),
-            Err(error) => {
-                rares.take(rare);
-                Err(error)
-            }
+        let inserted = self.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), rare);
+        if inserted.is_err() {
+            rares.take(rare);
         }
+        drop(rares);
+        self.changed();
+        Ok(Handle::Slot(Kind::Timer, inserted?).to_raw())
     }
 
     /// Gives a timer the deadline `delay` nanoseconds from now.
@@ -98,6 +106,8 @@ impl Loop {
             self.ready.borrow_mut().remove(sequence);
         }
         timers.schedule(id, deadline);
+        drop(timers);
+        self.changed();
         Ok(())
     }
 
@@ -120,8 +130,20 @@ impl Loop {
     /// Adds a hook.
     pub fn add_hook(&self, when: When, callback: Callback) -> Result<RawHandle> {
         self.check()?;
+        if callback.is_pulled() {
+            return Err(Error::NO_CALLBACK);
+        }
         let id = self.hooks.borrow_mut().insert(when, callback)?;
         Ok(Handle::Slot(Kind::Hook, id).to_raw())
+    }
+
+    /// A source without a callback is for pull mode.
+    #[inline]
+    pub(super) fn may_be_pulled(&self, is_pulled: bool) -> Result<()> {
+        match is_pulled && self.pull.is_none() {
+            true => Err(Error::NO_CALLBACK),
+            false => Ok(()),
+        }
     }
 
     #[inline]
@@ -130,6 +152,7 @@ impl Loop {
             Handle::Soon(sequence) => match self.ready.borrow_mut().get_mut(sequence) {
                 Some(Entry::Soon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
+                _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
                 _ => None,
             },
             Handle::Slot(Kind::Timer, id) => self.timers.borrow().slots.get(id).map(|_| Found::Timer(id)),
@@ -159,9 +182,10 @@ impl Loop {
             self.current.set(current);
             return Ok(result);
         }
-        let mut outer = self.outer.borrow_mut();
-        let running = outer.iter_mut().find(|outer| outer.handle == handle);
-        running.map(change).ok_or(Error::STALE)
+        if let Some(running) = self.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
+            return Ok(change(running));
+        }
+        self.with_handed(handle, change).ok_or(Error::STALE)
     }
 
     /// Ends a source: its callback will not run.
@@ -184,18 +208,21 @@ impl Loop {
                 }
             }
         }
+        self.changed();
         Ok(())
     }
 
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
         let mut timers = self.timers.borrow_mut();
         let timer = timers.slots.at(id.index);
+        let has_fired = timer.state == State::Idle;
         if let Some(sequence) = timer.place() {
             self.ready.borrow_mut().remove(sequence);
             timer.state = State::Idle;
         }
         // A one-shot's handle lives until its callback returns.
-        if timer.callback.is_some() && self.is_on_stack(handle) {
+        let is_one_shot = self.rares.borrow_mut().period(timer.rare).is_none();
+        if is_one_shot && (has_fired || self.is_on_stack(handle)) {
             timers.disarm(id);
             return;
         }
@@ -208,13 +235,7 @@ impl Loop {
         let Some(timer) = self.timers.borrow_mut().remove(id) else {
             return;
         };
-        if let Some(callback) = timer.callback {
-            self.end_rare(timer.rare, callback.arg);
-        } else {
-            let period = self.rares.borrow_mut().get(timer.rare).and_then(|rare| rare.period);
-            let arg = period.map_or(std::ptr::null_mut(), |period| period.callback.arg);
-            self.end_rare(timer.rare, arg);
-        }
+        self.end_rare(timer.rare, timer.callback.arg);
     }
 
     /// Frees the rare things of a source that has ended; its release falls due.
@@ -260,14 +281,11 @@ impl Loop {
             Found::Timer(id) => {
                 let mut timers = self.timers.borrow_mut();
                 let timer = timers.slots.at(id.index);
-                match &mut timer.callback {
-                    Some(callback) => callback.arg = arg,
-                    None => {
-                        let mut rares = self.rares.borrow_mut();
-                        if let Some(period) = rares.get(timer.rare).and_then(|rare| rare.period.as_mut()) {
-                            period.callback.arg = arg;
-                        }
-                    }
+                // Of a periodic timer too: for its release.
+                timer.callback.arg = arg;
+                let mut rares = self.rares.borrow_mut();
+                if let Some(period) = rares.get(timer.rare).and_then(|rare| rare.period.as_mut()) {
+                    period.callback.arg = arg;
                 }
             }
         }
@@ -367,6 +385,7 @@ impl Loop {
                 Some(_) => {}
             }
         }
+        self.finish_handed()?;
         let mut from = 0;
         while let Some(id) = self.next_after(&mut from, |from| self.timers.borrow().slots.first_from(from)) {
             self.end_timer(id);

@@ -37,7 +37,7 @@ pub enum Ended {
 
 /// How long a turn may wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Limit {
+pub(super) enum Limit {
     Poll,
     /// Until this time on the loop's clock.
     Until(u64),
@@ -65,24 +65,39 @@ impl Plan {
 }
 
 /// A callback with everything that calling it needs.
-enum Call {
+pub(super) enum Call {
     Plain(Callback),
     Tick(TickCallback, u64),
     Fd(FdCallback, i32, u32),
 }
 
+impl Call {
+    /// Runs user code.
+    #[inline]
+    pub(super) fn make(self, on: &Loop) {
+        match self {
+            Call::Plain(callback) => callback.call(on),
+            Call::Tick(callback, ticks) => callback.call(on, ticks),
+            Call::Fd(callback, fd, events) => callback.call(on, fd, events),
+        }
+    }
+}
+
 /// A run on the stack. Dropped when the run returns and when an exception passes.
-struct Run<'a>(&'a Loop);
+pub(super) struct Run<'a> {
+    on: &'a Loop,
+    /// The run is nested in a callback that has flushed: that holds again afterwards.
+    rests_after: bool,
+}
 
 impl<'a> Run<'a> {
-    fn begin(on: &'a Loop) -> Result<Run<'a>> {
+    pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
         on.check()?;
         let depth = on.depth.get();
         if depth == 0 {
             let me = thread::current();
             let taken = on.owner.compare_exchange(on.bound_to, me, Ordering::Relaxed, Ordering::Relaxed);
             taken.map_err(|owner| on.refusal(owner))?;
-            on.shared.begin_run();
         } else if depth == DEEPEST {
             return Err(Error::LIMIT);
         } else {
@@ -91,7 +106,9 @@ impl<'a> Run<'a> {
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
         on.last_poll.set(0);
-        let run = Run(on);
+        let rests_after = depth == 0 || on.is_resting.get();
+        on.stop_resting();
+        let run = Run { on, rests_after };
         on.between_turns()?;
         Ok(run)
     }
@@ -99,7 +116,7 @@ impl<'a> Run<'a> {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        let on = self.0;
+        let on = self.on;
         // Only when an exception passes is a callback still current. It ends the run, as
         // the stop would have that was asked for in it.
         if on.current.get().handle != 0 {
@@ -112,8 +129,10 @@ impl Drop for Run<'_> {
         }
         on.depth.set(depth);
         on.now.set(0);
+        if self.rests_after && !on.is_resting.get() {
+            on.rest();
+        }
         if depth == 0 {
-            on.shared.end_run();
             let me = thread::current();
             // Unless the loop was closed meanwhile.
             let _ = on.owner.compare_exchange(me, on.bound_to, Ordering::Relaxed, Ordering::Relaxed);
@@ -126,7 +145,7 @@ impl Drop for Run<'_> {
 impl Loop {
     /// Runs until [`Loop::stop`].
     pub fn run_forever(&self) -> Result<Ended> {
-        let run = Run::begin(self)?;
+        let run = self.begin_pushed_run()?;
         loop {
             let count = self.turn(Limit::Forever, None)?;
             if self.is_over(&run, count)? {
@@ -137,7 +156,7 @@ impl Loop {
 
     /// Runs until [`Loop::stop`], or until nothing is left that could ever run.
     pub fn run(&self) -> Result<Ended> {
-        let run = Run::begin(self)?;
+        let run = self.begin_pushed_run()?;
         loop {
             if !self.shared.is_stopping() && !self.is_kept_going() {
                 return Ok(Ended::OutOfWork);
@@ -152,13 +171,8 @@ impl Loop {
     /// One turn that waits at the longest for `timeout` nanoseconds (`None`: without
     /// limit). How many callbacks ran?
     pub fn run_once(&self, timeout: Option<u64>) -> Result<u64> {
-        let run = Run::begin(self)?;
-        let limit = match timeout {
-            None => Limit::Forever,
-            Some(0) => Limit::Poll,
-            Some(ns) => Limit::Until(self.clock.now().saturating_add(ns)),
-        };
-        let count = self.turn(limit, None)?;
+        let run = self.begin_pushed_run()?;
+        let count = self.turn(self.limit(timeout), None)?;
         self.is_over(&run, count)?;
         Ok(count)
     }
@@ -166,7 +180,7 @@ impl Loop {
     /// Turns that never wait, until nothing is ready or `budget` nanoseconds are over.
     /// How many callbacks ran?
     pub fn run_ready(&self, budget: u64) -> Result<u64> {
-        let run = Run::begin(self)?;
+        let run = self.begin_pushed_run()?;
         let deadline = clock::monotonic().saturating_add(budget);
         let mut total = 0;
         loop {
@@ -178,8 +192,24 @@ impl Loop {
         }
     }
 
+    pub(super) fn limit(&self, timeout: Option<u64>) -> Limit {
+        match timeout {
+            None => Limit::Forever,
+            Some(0) => Limit::Poll,
+            Some(ns) => Limit::Until(self.clock.now().saturating_add(ns)),
+        }
+    }
+
+    fn begin_pushed_run(&self) -> Result<Run<'_>> {
+        match self.pull {
+            // A run of a wrong thread, or of a closed loop, says so first.
+            Some(_) => self.check().and(Err(Error::PULL)),
+            None => Run::begin(self),
+        }
+    }
+
     /// Between turns: is the innermost run over?
-    fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
+    pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
         self.between_turns()?;
         let idle = self.clock.is_manual() && count == 0;
         Ok(self.shared.take_stop() || (idle && self.ready.borrow().is_empty()))
@@ -205,8 +235,10 @@ impl Loop {
 
     /// Waits for descriptors, timers and other threads, unless something is ready; what
     /// happened to descriptors is in the ready queue afterwards.
-    fn wait(&self, limit: Limit) -> Result<()> {
+    pub(super) fn wait(&self, limit: Limit) -> Result<()> {
         self.now.set(0);
+        // A callback of the last turn may have flushed.
+        self.stop_resting();
         if self.may_skip_the_kernel() {
             return Ok(());
         }
@@ -299,7 +331,7 @@ impl Loop {
 
     /// Puts what became ready meanwhile into the ready queue: descriptors have been
     /// collected with the wait, now due timers, then posts.
-    fn collect(&self) -> Result<()> {
+    pub(super) fn collect(&self) -> Result<()> {
         self.collect_timers()?;
         if self.shared.has_posts() || !self.incoming.borrow().0.is_empty() {
             self.collect_posts()?;
@@ -367,11 +399,7 @@ impl Loop {
         let end = self.ready.borrow().end();
         let mut count = 0;
         while let Some(call) = self.guarded(|| self.take_call(end))? {
-            match call {
-                Call::Plain(callback) => callback.call(self),
-                Call::Tick(callback, ticks) => callback.call(self, ticks),
-                Call::Fd(callback, fd, events) => callback.call(self, fd, events),
-            }
+            call.make(self);
             self.finish_current();
             count += 1;
             if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
@@ -384,7 +412,7 @@ impl Loop {
     /// Takes the next callback of the snapshot out of the structures; its source is
     /// current from now on.
     #[inline]
-    fn take_call(&self, end: u64) -> Result<Option<Call>> {
+    pub(super) fn take_call(&self, end: u64) -> Result<Option<Call>> {
         loop {
             let popped = self.ready.borrow_mut().pop_before(end);
             let Some((sequence, entry)) = popped else {
@@ -414,10 +442,8 @@ impl Loop {
         let timer = timers.slots.get_mut(id)?;
         timer.state = State::Idle;
         self.set_current(Kind::Timer, id);
-        if let Some(callback) = timer.callback {
-            return Some(Call::Plain(callback));
-        }
-        let period = self.rares.borrow_mut().get(timer.rare)?.period?;
+        let period = self.rares.borrow_mut().period(timer.rare);
+        let Some(period) = period else { return Some(Call::Plain(timer.callback)) };
         // Armed again before the callback: it may cancel or re-schedule itself, or throw.
         let (ticks, next) = match period.missed {
             Missed::Run => (1, timer.deadline.saturating_add(period.interval)),
@@ -456,7 +482,7 @@ impl Loop {
 
     /// The current callback has returned (or thrown): a one-shot is finished.
     #[inline]
-    fn finish_current(&self) {
+    pub(super) fn finish_current(&self) {
         let current = self.current.replace(Current::NONE);
         match Handle::from_raw(current.handle) {
             None => {}
@@ -467,7 +493,7 @@ impl Loop {
         }
     }
 
-    fn finish_timer(&self, id: SlotId, handle: i64) {
+    pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {
         let idle = self.timers.borrow().slots.get(id).is_some_and(|timer| timer.state == State::Idle);
         // In an outer run the same timer's callback may still be on the stack.
         if idle && !self.is_on_outer_stack(handle) {

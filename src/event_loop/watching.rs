@@ -39,8 +39,10 @@ impl Loop {
     /// Watches a descriptor; see `loop_watch_fd` in the header.
     pub fn watch_fd(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<RawHandle> {
         self.check()?;
+        self.may_be_pulled(callback.is_pulled())?;
         check_mask(mask)?;
-        if fd < 0 {
+        // The loop's own descriptors are nobody's to watch: the number was never the user's.
+        if fd < 0 || self.poller.borrow().owns(fd) {
             return Err(Error::BAD_FD);
         }
         let mut watchers = self.watchers.borrow_mut();
@@ -50,6 +52,8 @@ impl Loop {
             return Err(error);
         }
         watchers.link(id);
+        drop(watchers);
+        self.changed();
         Ok(Handle::Slot(Kind::Watch, id).to_raw())
     }
 
@@ -82,6 +86,9 @@ impl Loop {
             }
             Err(error) if error.is_os(libc::EPERM) && mask & watchers::ALWAYS != 0 => {
                 watchers.prepare(fd)?;
+                if !watchers.is_registered(fd) && watchers.is_busy(fd, mask, None) {
+                    return Err(Error::BUSY);
+                }
                 watchers.always(fd, id, drop_pending);
             }
             Err(error) => return Err(error),
@@ -103,10 +110,15 @@ impl Loop {
         if watchers.is_busy(fd, mask, Some(id)) {
             return Err(Error::BUSY);
         }
+        if watchers.is_always(fd) && mask & watchers::EVENTS != 0 && mask & watchers::ALWAYS == 0 {
+            return Err(Error::UNWATCHABLE);
+        }
         watchers.set_mask(id, mask);
         if pending != 0 {
             self.narrow_pending(watchers.slots.at(id.index));
         }
+        drop(watchers);
+        self.changed();
         Ok(())
     }
 
@@ -168,7 +180,7 @@ impl Loop {
 
     /// Passes on what changed since the last wait.
     #[inline]
-    fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
+    pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
         while let Some(change) = watchers.next_change() {
             let mut result = poller.change(change);
             if result.is_err_and(|error| error.is_os(libc::EEXIST)) {
@@ -236,10 +248,15 @@ impl Loop {
         self.ghosts.set(Ghosts { haunting, next_renewal: begun + pause });
     }
 
+    /// A host would be woken by a ghost again and again.
+    pub(super) fn end_ghosts_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
+        if self.ghosts.get().haunting {
+            self.end_ghosts(watchers, poller, Timeout::Poll);
+        }
+    }
+
     fn renew_set(&self, watchers: &mut Watchers, poller: &mut Poller) -> Result<()> {
-        let mut registrations = Vec::new();
-        registrations.try_reserve(watchers.slots.len())?;
-        registrations.extend(watchers.registrations());
+        let mut registrations = watchers.registrations_to_vec()?;
         // Is the file behind each number still the one that was registered?
         registrations.retain(|change| {
             let is_same = poller.change(*change).is_ok();

@@ -29,7 +29,7 @@ pub const LOOP_RESTART_GRID: u32 = 2;
 /// loop_call_soon_threadsafe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_call_soon(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_soon(callback(cb, arg)?)))
+    long_number(with(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
 /// Runs a callback once, `delay_ns` from now.
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn loop_call_later(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_later(delay_ns, callback(cb, arg)?)))
+    long_number(with(r#loop, |target| target.call_later(delay_ns, callback(cb, arg))))
 }
 
 /// Runs a callback once, when the loop's clock (loop_clock) says `when_ns`.
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn loop_call_at(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_at(when_ns, callback(cb, arg)?)))
+    long_number(with(r#loop, |target| target.call_at(when_ns, callback(cb, arg))))
 }
 
 /// Runs a callback every `interval_ns`, for the first time `first_ns` from now.
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn loop_call_every(
         LOOP_RESTART_GRID => Ok(Missed::Restart),
         _ => Err(Error::INVALID),
     };
-    let add = |target: &Loop| target.call_every(first_ns, interval_ns, missed?, tick_callback(cb, arg)?);
+    let add = |target: &Loop| target.call_every(first_ns, interval_ns, missed?, tick_callback(cb, arg));
     long_number(with(r#loop, add))
 }
 

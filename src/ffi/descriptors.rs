@@ -75,7 +75,7 @@ pub unsafe extern "C" fn loop_watch_fd(
     cb: LoopFdCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg)?)))
+    long_number(with(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
 }
 
 /// Gives a watcher another mask with its flags; 0 pauses it.
@@ -85,7 +85,8 @@ pub unsafe extern "C" fn loop_watch_fd(
 /// to change a mask back and forth costs no system call. A watcher that fired with
 /// LOOP_ONESHOT is armed again.
 ///
-/// Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EBADF (the library
+/// Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
+/// descriptor without LOOP_ALWAYS), -EBADF (the library
 /// knows that the descriptor was closed meanwhile; only loop_cancel is left), or another
 /// one. Loop's thread.
 #[unsafe(no_mangle)]

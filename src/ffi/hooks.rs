@@ -35,7 +35,7 @@ pub unsafe extern "C" fn loop_add_hook(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.add_hook(when_of(when)?, callback(cb, arg)?)))
+    long_number(with(r#loop, |target| target.add_hook(when_of(when)?, callback(cb, arg))))
 }
 
 fn when_of(when: u32) -> Result<When> {

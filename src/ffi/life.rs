@@ -12,7 +12,8 @@ pub const LOOP_STRICT_POLL: u32 = 1;
 /// The loop belongs to the thread that makes it: every call from another thread is
 /// LOOP_EWRONGTHREAD, also while the loop rests.
 pub const LOOP_BOUND: u32 = 2;
-/// Reserved for the pull mode of a later version; now LOOP_EOPTIONS.
+/// Pull mode: sources may have no callback and are handed out by loop_next_events, which
+/// takes the place of the run functions.
 pub const LOOP_PULL: u32 = 4;
 /// A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
 /// would wait for a timer it moves to the timer's time instead. An hour of timers takes a
@@ -96,7 +97,7 @@ unsafe fn read_options(options: *const LoopOptions) -> Result<LoopOptions> {
 
 fn check_options(given: LoopOptions) -> Result<Options> {
     const FLAGS: u32 =
-        LOOP_STRICT_POLL | LOOP_BOUND | LOOP_VIRTUAL_CLOCK | LOOP_MANUAL_CLOCK | LOOP_TIMER_SLACK;
+        LOOP_STRICT_POLL | LOOP_BOUND | LOOP_PULL | LOOP_VIRTUAL_CLOCK | LOOP_MANUAL_CLOCK | LOOP_TIMER_SLACK;
     let has = |flag| given.flags & flag != 0;
     let two_clocks = has(LOOP_VIRTUAL_CLOCK) && has(LOOP_MANUAL_CLOCK);
     if given.flags & !FLAGS != 0 || two_clocks || given.reserved != 0 || given.max_events > 1 << 20 {
@@ -106,6 +107,7 @@ fn check_options(given: LoopOptions) -> Result<Options> {
     Ok(Options {
         strict_poll: has(LOOP_STRICT_POLL),
         bound: has(LOOP_BOUND),
+        pull: has(LOOP_PULL),
         virtual_clock: has(LOOP_VIRTUAL_CLOCK),
         manual_clock: has(LOOP_MANUAL_CLOCK),
         timer_slack: has(LOOP_TIMER_SLACK),

@@ -117,3 +117,6 @@ extern "C" {
 
 /* An event loop; opaque. */
 typedef struct loop_t loop_t;
+
+/* A sender for other threads that may outlive its loop; opaque. See loop_remote_new. */
+typedef struct loop_remote_t loop_remote_t;

@@ -1,8 +1,12 @@
 //! What other threads may call: the functions of this section, loop_stop, loop_clock and
-//! loop_in_thread. The loop must not be freed meanwhile.
+//! loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
+//! *remote* is a sender that may outlive it.
 
-use super::{callback, get, release, status, types};
+use super::{callback, get, release, status, types, with};
+use crate::callback::Release;
+use crate::error::{Error, Result};
 use crate::event_loop::Loop;
+use crate::remote::{Post, Remote};
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopReleaseCb};
 
@@ -24,7 +28,7 @@ pub unsafe extern "C" fn loop_call_soon_threadsafe(
     arg: *mut c_void,
     release: LoopReleaseCb,
 ) -> c_int {
-    let post = |target: &Loop| target.call_soon_threadsafe(callback(cb, arg)?, self::release(release));
+    let post = |target: &Loop| target.call_soon_threadsafe(callback(cb, arg), self::release(release));
     status(get(r#loop).and_then(post))
 }
 
@@ -36,4 +40,45 @@ pub unsafe extern "C" fn loop_call_soon_threadsafe(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_wake(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::wake))
+}
+
+/// Makes a remote: a sender for other threads that may outlive the loop, after which it answers
+/// LOOP_ECLOSED.
+///
+/// Any number of threads may use one remote at once. As long as it exists it keeps loop_run
+/// going: results may come. Returns NULL when the call is not allowed or there is no memory.
+/// Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
+    with(r#loop, Loop::remote).map_or(std::ptr::null_mut(), Box::into_raw)
+}
+
+/// Like loop_call_soon_threadsafe, through a remote; safe also while the loop is being freed, and
+/// afterwards.
+///
+/// Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
+/// LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed), LOOP_EFORKED, -ENOMEM. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_remote_call_soon(
+    remote: *mut Remote,
+    cb: LoopCb,
+    arg: *mut c_void,
+    release: LoopReleaseCb,
+) -> c_int {
+    // SAFETY: the header asks for NULL or a remote that has not been freed; it is shared only.
+    let remote: Result<&Remote> = unsafe { remote.as_ref() }.ok_or(Error::NULL);
+    let release: Option<Release> = self::release(release);
+    status(remote.and_then(|remote| remote.post(Post { callback: callback(cb, arg), release })))
+}
+
+/// Frees a remote; its last use. Posts that it made are not affected. Returns 0 or LOOP_ENULL. Any
+/// thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_remote_free(remote: *mut Remote) -> c_int {
+    if remote.is_null() {
+        return Error::NULL.code();
+    }
+    // SAFETY: made by `loop_remote_new`, and nobody uses it any more.
+    drop(unsafe { Box::from_raw(remote) });
+    0
 }

@@ -25,6 +25,9 @@ pub type LoopTickCb = Option<unsafe extern "C-unwind" fn(r#loop: *mut Loop, tick
 pub type LoopFdCb =
     Option<unsafe extern "C-unwind" fn(r#loop: *mut Loop, fd: c_int, events: u32, arg: *mut c_void)>;
 
+/// A host's hook; see loop_set_wake_hook.
+pub type LoopWakeCb = Option<unsafe extern "C-unwind" fn(arg: *mut c_void)>;
+
 /// Called exactly once when an argument is no longer needed: after the last run of its
 /// callback, after a cancel, or by loop_free. It must not throw.
 pub type LoopReleaseCb = Option<unsafe extern "C-unwind" fn(arg: *mut c_void)>;

@@ -11,6 +11,7 @@
 //! a call more for each deadline; without the correction 74 us). Only when less than the
 //! slack is left does a timerfd take over, which has none.
 
+use super::outer::Outer;
 use super::{Event, Timeout};
 use crate::error::{Error, Result};
 use crate::thread;
@@ -37,12 +38,13 @@ pub struct Waker(OwnedFd);
 
 impl Waker {
     fn new() -> Result<Waker> {
-        // SAFETY: makes a descriptor, which nobody else owns.
-        unsafe {
-            let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
-            check(fd)?;
-            Ok(Waker(OwnedFd::from_raw_fd(fd)))
-        }
+        Ok(Waker(new_eventfd()?))
+    }
+
+    /// In a forked child: an eventfd of its own under the same number. The parent's lives on
+    /// in the parent.
+    pub fn renew(&self) -> Result<()> {
+        replace_fd(&self.0, &new_eventfd()?)
     }
 
     /// Async-signal-safe, and leaves `errno` as it was. Fails only when 2^64 wake-ups
@@ -72,9 +74,36 @@ pub struct Poller {
     /// Set the thread's slack to its minimum during a wait.
     without_slack: bool,
     has_pwait2: bool,
+    /// For hosts that wait for one descriptor; made when one asks for it.
+    outer: Option<Outer>,
 }
 
-fn check(result: libc::c_int) -> Result<libc::c_int> {
+pub(super) fn new_eventfd() -> Result<OwnedFd> {
+    // SAFETY: makes a descriptor, which nobody else owns.
+    unsafe {
+        let fd = libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+pub(super) fn new_timerfd() -> Result<OwnedFd> {
+    // SAFETY: makes a descriptor, which nobody else owns.
+    unsafe {
+        let fd = libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Puts `new` under the number of `old`.
+pub(super) fn replace_fd(old: &OwnedFd, new: &OwnedFd) -> Result<()> {
+    // SAFETY: both are open and ours.
+    check(unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) })?;
+    Ok(())
+}
+
+pub(super) fn check(result: libc::c_int) -> Result<libc::c_int> {
     match result {
         -1 => Err(Error::last_os()),
         result => Ok(result),
@@ -107,6 +136,7 @@ impl Poller {
             slack_of: 0,
             without_slack,
             has_pwait2: true,
+            outer: None,
         };
         poller.add_own(poller.waker, WAKER_TOKEN)?;
         Ok((poller, waker))
@@ -132,14 +162,58 @@ impl Poller {
 
     /// Starts over with a set that holds nothing but the poller's own descriptors.
     pub fn renew(&mut self) -> Result<()> {
-        let fresh = Poller { set: mio::Poll::new()?, timer: None, found: Vec::new(), ..*self };
+        let fresh = Poller { set: mio::Poll::new()?, timer: None, found: Vec::new(), outer: None, ..*self };
         fresh.add_own(self.waker, WAKER_TOKEN)?;
         if let Some(timer) = &self.timer {
             fresh.add_own(timer.as_raw_fd(), TIMER_TOKEN)?;
         }
+        if let Some(outer) = &self.outer {
+            outer.add(fresh.set.as_raw_fd())?;
+        }
+        // The old set leaves the outer one by being closed.
         self.set = fresh.set;
         self.count = 0;
         Ok(())
+    }
+
+    /// In a forked child, after [`Waker::renew`]: sets of its own, empty. The parent's are
+    /// only closed, which the parent does not notice.
+    pub fn after_fork(&mut self) -> Result<()> {
+        self.timer = None;
+        self.slack_of = 0;
+        if let Some(outer) = &mut self.outer {
+            outer.after_fork()?;
+        }
+        self.renew()
+    }
+
+    /// The descriptor for hosts: readable when there are events in the set, and when
+    /// [`Poller::announce`] said that there is something to do or that it is time.
+    pub fn embed(&mut self) -> Result<RawFd> {
+        if self.outer.is_none() {
+            let outer = Outer::new()?;
+            outer.add(self.set.as_raw_fd())?;
+            self.outer = Some(outer);
+        }
+        Ok(self.outer.as_ref().map_or(-1, Outer::fd))
+    }
+
+    /// Tells a host's descriptor whether work is left now, and when a timer is due on
+    /// `CLOCK_MONOTONIC` (`u64::MAX`: never). Costs nothing when nothing changed.
+    pub fn announce(&mut self, left: bool, deadline: u64) -> Result<()> {
+        match &mut self.outer {
+            Some(outer) => outer.announce(left, deadline),
+            None => Ok(()),
+        }
+    }
+
+    /// Is it one of the poller's own descriptors?
+    pub fn owns(&self, fd: RawFd) -> bool {
+        let is = |other: &Option<OwnedFd>| other.as_ref().is_some_and(|other| other.as_raw_fd() == fd);
+        fd == self.waker
+            || fd == self.set.as_raw_fd()
+            || is(&self.timer)
+            || self.outer.as_ref().is_some_and(|outer| outer.owns(fd))
     }
 
     pub fn wait(&mut self, timeout: Timeout) -> Result<()> {
@@ -238,12 +312,7 @@ impl Poller {
     }
 
     fn make_timer(&mut self) -> Result<RawFd> {
-        // SAFETY: makes a descriptor, which nobody else owns.
-        let timer = unsafe {
-            let fd = libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC);
-            check(fd)?;
-            OwnedFd::from_raw_fd(fd)
-        };
+        let timer = new_timerfd()?;
         let fd = timer.as_raw_fd();
         self.add_own(fd, TIMER_TOKEN)?;
         self.timer = Some(timer);
@@ -258,7 +327,7 @@ impl Poller {
     }
 }
 
-fn to_timespec(ns: u64) -> libc::timespec {
+pub(super) fn to_timespec(ns: u64) -> libc::timespec {
     libc::timespec {
         tv_sec: (ns / 1_000_000_000) as libc::time_t,
         tv_nsec: (ns % 1_000_000_000) as libc::c_long,

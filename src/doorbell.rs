@@ -1,0 +1,140 @@
+//! Who has to be told that there is work: nobody, the sleeping loop, or its host.
+//!
+//! A poster first puts its work down, then [`Doorbell::ring`]s, which swaps `NOTIFIED` in:
+//! only the first ring after the loop went to sleep or to rest needs a system call, so
+//! a burst costs one, and none while the loop is awake. The loop first swaps `NOTIFIED`
+//! out, then looks for work; it goes to sleep (or to rest) only by exchanging `AWAKE` for
+//! it, which fails when somebody rang meanwhile. So work that was put down is seen, or
+//! somebody is told of it: never neither. All of it is SeqCst: the work (a queue, a flag)
+//! and the state are two places, and each side writes one and then reads the other.
+
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, yield_now};
+
+/// Runs: looks for work by itself before it sleeps.
+const AWAKE: u8 = 0;
+/// Somebody rang, and the loop will see or has been told.
+const NOTIFIED: u8 = 1;
+/// Waits in the kernel.
+const ASLEEP: u8 = 2;
+/// No run is on the stack.
+const RESTING: u8 = 3;
+
+/// What a ring has to be followed by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tell {
+    Nobody,
+    /// End the wait.
+    Sleeper,
+    /// Make the loop's descriptor readable, and call the host's hook.
+    Host,
+}
+
+pub struct Doorbell(AtomicU8);
+
+impl Doorbell {
+    /// For a loop at rest.
+    pub fn new() -> Self {
+        Doorbell(AtomicU8::new(RESTING))
+    }
+
+    /// Any thread, after it has put work down.
+    #[inline]
+    pub fn ring(&self) -> Tell {
+        match self.0.swap(NOTIFIED, Ordering::SeqCst) {
+            ASLEEP => Tell::Sleeper,
+            RESTING => Tell::Host,
+            _ => Tell::Nobody,
+        }
+    }
+
+    fn exchange(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// A run begins. (Somebody may have rung; then its first wait will not block.)
+    pub fn begin_run(&self) {
+        self.exchange(RESTING, AWAKE);
+    }
+
+    /// The run ends. `false`: somebody rang, and nobody has been told of it yet.
+    #[must_use]
+    pub fn end_run(&self) -> bool {
+        self.exchange(AWAKE, RESTING)
+    }
+
+    /// The loop wants to wait. `false`: somebody rang, it must not.
+    #[must_use]
+    pub fn fall_asleep(&self) -> bool {
+        self.exchange(AWAKE, ASLEEP)
+    }
+
+    /// The loop is awake, and sees all that was put down before a ring. Did anybody ring?
+    #[inline]
+    pub fn wake_up(&self) -> bool {
+        // A plain load first: while nobody rings, the line stays in this core's cache. What
+        // is missed here is seen by `fall_asleep` or `end_run`.
+        self.0.load(Ordering::Relaxed) != AWAKE && self.0.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
+    }
+}
+
+/// A hook that any thread may call, at most once until it is armed again, and that can be
+/// replaced: when the replacement returns, the old hook runs on no thread.
+pub struct HookCell<T> {
+    hook: AtomicPtr<T>,
+    armed: AtomicBool,
+    /// Threads between looking at `hook` and having called it.
+    callers: AtomicUsize,
+}
+
+impl<T> HookCell<T> {
+    pub fn new() -> Self {
+        HookCell {
+            hook: AtomicPtr::new(std::ptr::null_mut()),
+            armed: AtomicBool::new(true),
+            callers: AtomicUsize::new(0),
+        }
+    }
+
+    /// From now on one call is made, or none.
+    pub fn arm(&self, armed: bool) {
+        self.armed.store(armed, Ordering::SeqCst);
+    }
+
+    /// Calls the hook, if there is one and it has not been called since it was armed.
+    pub fn call_once(&self, call: impl FnOnce(&T)) {
+        if !self.armed.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        self.callers.fetch_add(1, Ordering::SeqCst);
+        // SAFETY: null, or a box that `replace` frees only when it sees no callers, after
+        // it has taken the pointer away: whoever reads it here was counted before.
+        if let Some(hook) = unsafe { self.hook.load(Ordering::SeqCst).as_ref() } {
+            call(hook);
+        }
+        self.callers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Puts another hook in its place, or none, and waits until the old one has returned.
+    pub fn replace(&self, hook: Option<Box<T>>) {
+        let new = hook.map_or(std::ptr::null_mut(), Box::into_raw);
+        let old = self.hook.swap(new, Ordering::SeqCst);
+        while self.callers.load(Ordering::SeqCst) != 0 {
+            yield_now();
+        }
+        if !old.is_null() {
+            // SAFETY: made by `Box::into_raw`, and nobody can see it any more.
+            drop(unsafe { Box::from_raw(old) });
+        }
+    }
+}
+
+impl<T> Drop for HookCell<T> {
+    fn drop(&mut self) {
+        let hook = self.hook.load(Ordering::Relaxed);
+        if !hook.is_null() {
+            // SAFETY: made by `Box::into_raw`; nobody else can reach `self` any more. (In a
+            // forked child `callers` may count threads that do not exist there.)
+            drop(unsafe { Box::from_raw(hook) });
+        }
+    }
+}

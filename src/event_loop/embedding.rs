@@ -1,0 +1,167 @@
+//! Hosts: between its runs, and after a flush, the loop is complete for whoever owns the
+//! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
+//! the call that changes it. A loop without a host pays one branch a call (`tells_host`).
+
+use super::Loop;
+use crate::callback::WakeHook;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::remote::Remote;
+use crate::timers::NEVER;
+
+impl Loop {
+    /// The descriptor that is readable when the loop has anything to do.
+    pub fn fd(&self) -> Result<i32> {
+        self.check()?;
+        let fd = self.poller.borrow_mut().embed()?;
+        self.is_embedded.set(true);
+        self.settle()?;
+        Ok(fd)
+    }
+
+    /// Nanoseconds until the loop wants to run, descriptors aside; `i64::MAX`: never.
+    pub fn timeout(&self) -> Result<i64> {
+        self.check()?;
+        if self.is_work_left() {
+            return Ok(0);
+        }
+        let left = match self.timers.borrow_mut().next() {
+            NEVER => NEVER,
+            next => next.saturating_sub(self.clock.now()),
+        };
+        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+    }
+
+    /// Inside a callback: makes the loop complete for a host's nested main loop, until its
+    /// next turn.
+    pub fn flush(&self) -> Result<()> {
+        self.check()?;
+        self.settle()?;
+        if self.depth.get() > 0 && !self.is_resting.get() {
+            self.rest();
+        }
+        Ok(())
+    }
+
+    /// Tells `hook` of work that comes while no run is on the stack.
+    pub fn set_wake_hook(&self, hook: Option<WakeHook>) -> Result<()> {
+        self.check()?;
+        self.shared.set_hook(hook)?;
+        self.has_hook.set(hook.is_some());
+        self.settle()
+    }
+
+    /// A sender for other threads that may outlive the loop.
+    pub fn remote(&self) -> Result<Box<Remote>> {
+        self.check()?;
+        Remote::new(&self.shared)
+    }
+
+    /// In a forked child: the same sources with a kernel side of the child's own.
+    pub fn after_fork(&self) -> Result<()> {
+        if self.process.is_current() {
+            return self.check();
+        }
+        if self.is_closed() {
+            return Err(Error::CLOSED);
+        }
+        let mut watchers = self.watchers.borrow_mut();
+        let registrations = watchers.registrations_to_vec()?;
+        self.shared.after_fork()?;
+        self.poller.borrow_mut().after_fork()?;
+        for change in registrations {
+            watchers.lost_registration(change.fd);
+        }
+        drop(watchers);
+        self.process.adopt();
+        self.settle()
+    }
+
+    /// A source was made or changed: if a host relies on the loop now, it is told.
+    #[inline]
+    pub(super) fn changed(&self) {
+        if self.tells_host.get() {
+            // What cannot be told now (no memory) is told before the next wait.
+            let _ = self.settle();
+            self.call_hook_for_news();
+        }
+    }
+
+    /// No run looks after the loop from now on: its host does.
+    pub(super) fn rest(&self) {
+        self.is_resting.set(true);
+        let nobody_rang = self.shared.end_run();
+        if !self.has_host() {
+            return;
+        }
+        self.tells_host.set(true);
+        let _ = self.settle();
+        self.told_deadline.set(self.timers.borrow_mut().next());
+        self.told_work.set(self.is_work_left());
+        if !nobody_rang {
+            self.shared.call_hook();
+        }
+    }
+
+    /// A run looks after the loop again.
+    #[inline]
+    pub(super) fn stop_resting(&self) {
+        if self.is_resting.replace(false) {
+            self.tells_host.set(false);
+            self.shared.begin_run();
+        }
+    }
+
+    fn has_host(&self) -> bool {
+        self.is_embedded.get() || self.has_hook.get()
+    }
+
+    /// Passes everything on that the host's descriptor depends on.
+    fn settle(&self) -> Result<()> {
+        self.tells_host.set(self.is_resting.get() && self.has_host());
+        let mut watchers = self.watchers.borrow_mut();
+        let mut poller = self.poller.borrow_mut();
+        if self.is_embedded.get() {
+            self.end_ghosts_for_host(&mut watchers, &mut poller);
+        }
+        self.tell_kernel(&mut watchers, &poller)?;
+        drop(watchers);
+        if !self.is_embedded.get() {
+            return Ok(());
+        }
+        let deadline = match self.clock {
+            Clock::System => self.timers.borrow_mut().next(),
+            Clock::Virtual { .. } => NEVER,
+        };
+        poller.announce(self.is_work_left(), deadline)
+    }
+
+    /// Would a run that must not wait find something, descriptors aside?
+    fn is_work_left(&self) -> bool {
+        if !self.ready.borrow().is_empty()
+            || self.shared.has_something()
+            || !self.incoming.borrow().0.is_empty()
+            || self.watchers.borrow().has_always()
+        {
+            return true;
+        }
+        let next = self.timers.borrow_mut().next();
+        match self.clock {
+            Clock::System => false,
+            // It would not wait for the deadline but move to it.
+            Clock::Virtual { jumps: true, .. } => next != NEVER,
+            Clock::Virtual { jumps: false, .. } => next != NEVER && next <= self.clock.now(),
+        }
+    }
+
+    /// The hook is told of work and of an earlier deadline, as far as they are news.
+    fn call_hook_for_news(&self) {
+        let deadline = self.timers.borrow_mut().next();
+        let earlier = deadline < self.told_deadline.replace(deadline);
+        let work = self.is_work_left();
+        let more = work && !self.told_work.replace(work);
+        if earlier || more {
+            self.shared.call_hook();
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Pull mode: sources without a callback are handed out as plain values instead.
+//!
+//! The order is the ready queue's, for both kinds. A batch therefore ends before a
+//! callback that comes after something handed out: the user deals with that first, and
+//! the next call goes on in the same snapshot, without asking the kernel in between. It
+//! also means that nothing handed out is lost when a callback throws.
+//!
+//! A one-shot that was handed out is as if its callback ran, until the next call.
+
+use super::turn::{Call, Run};
+use super::{Current, Loop};
+use crate::error::{Error, Result};
+use crate::handle::{Handle, Kind, RawHandle, SlotId};
+use std::ffi::c_void;
+
+/// What a source has to say.
+#[derive(Clone, Copy, Debug)]
+pub enum News {
+    Soon,
+    Timer,
+    Tick { ticks: u64 },
+    Fd { fd: i32, events: u32 },
+}
+
+/// A source that is ready, handed out.
+#[derive(Clone, Copy, Debug)]
+pub struct Pulled {
+    pub handle: RawHandle,
+    pub arg: *mut c_void,
+    pub news: News,
+}
+
+/// One-shots that are handed out, and where the snapshot ends.
+#[derive(Default)]
+pub(super) struct Handed {
+    /// By handle, since they were handed out in the order of the queue.
+    soons: Vec<Current>,
+    timers: Vec<SlotId>,
+    end: u64,
+}
+
+impl Loop {
+    /// One batch: calls what has a callback, and hands at most `capacity` others to `put`, with
+    /// their number. Waits like [`Loop::run_once`] if nothing is left of the last snapshot.
+    pub fn next_events(
+        &self,
+        capacity: usize,
+        timeout: Option<u64>,
+        mut put: impl FnMut(usize, Pulled),
+    ) -> Result<usize> {
+        self.check()?;
+        let handed = self.pull.as_ref().ok_or(Error::PULL)?;
+        if capacity == 0 {
+            return Err(Error::INVALID);
+        }
+        self.guarded(|| self.finish_handed())?;
+        let run = Run::begin(self)?;
+        self.guarded(|| {
+            let mut handed = handed.borrow_mut();
+            handed.soons.try_reserve(capacity)?;
+            Ok(handed.timers.try_reserve(capacity)?)
+        })?;
+        let rest = handed.borrow().end;
+        if self.ready.borrow_mut().peek_before(rest).is_none() {
+            self.wait(self.limit(timeout))?;
+            self.guarded(|| self.collect())?;
+            handed.borrow_mut().end = self.ready.borrow().end();
+        }
+        let end = handed.borrow().end;
+        let mut count = 0;
+        while count < capacity && (count == 0 || self.is_next_pulled(end)) {
+            let Some(call) = self.guarded(|| self.take_call(end))? else { break };
+            match self.hand_out(call) {
+                Ok(pulled) => {
+                    put(count, pulled);
+                    count += 1;
+                }
+                Err(call) => {
+                    call.make(self);
+                    self.finish_current();
+                }
+            }
+        }
+        self.is_over(&run, count as u64)?;
+        Ok(count)
+    }
+
+    /// Is the next entry of the snapshot one without a callback?
+    fn is_next_pulled(&self, end: u64) -> bool {
+        use crate::ready::Entry;
+        let next = self.ready.borrow_mut().peek_before(end);
+        match next {
+            Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
+            Some(Entry::Watch { id, .. }) => {
+                self.watchers.borrow_mut().slots.at(id.index).callback.is_pulled()
+            }
+            Some(Entry::Timer { id, .. }) => {
+                let mut timers = self.timers.borrow_mut();
+                let timer = timers.slots.at(id.index);
+                match self.rares.borrow_mut().period(timer.rare) {
+                    Some(period) => period.callback.is_pulled(),
+                    None => timer.callback.is_pulled(),
+                }
+            }
+            Some(Entry::Gone) | None => false,
+        }
+    }
+
+    /// Notes what was taken as handed out; gives it back if it is to be called.
+    fn hand_out(&self, call: Call) -> std::result::Result<Pulled, Call> {
+        let (arg, news) = match &call {
+            Call::Plain(callback) if callback.is_pulled() => (callback.arg, News::Soon),
+            Call::Tick(callback, ticks) if callback.is_pulled() => {
+                (callback.arg, News::Tick { ticks: *ticks })
+            }
+            Call::Fd(callback, fd, events) if callback.is_pulled() => {
+                (callback.arg, News::Fd { fd: *fd, events: *events })
+            }
+            _ => return Err(call),
+        };
+        let current = self.current.replace(Current::NONE);
+        let mut pulled = Pulled { handle: current.handle, arg, news };
+        if let (News::Soon, Some(handed)) = (news, &self.pull) {
+            let mut handed = handed.borrow_mut();
+            match Handle::from_raw(current.handle) {
+                Some(Handle::Slot(Kind::Timer, id)) => {
+                    handed.timers.push(id);
+                    pulled.news = News::Timer;
+                }
+                _ => handed.soons.push(current),
+            }
+        }
+        Ok(pulled)
+    }
+
+    /// Finishes the one-shots that the last call handed out.
+    pub(super) fn finish_handed(&self) -> Result<()> {
+        let Some(handed) = &self.pull else { return Ok(()) };
+        let mut handed = handed.borrow_mut();
+        for current in handed.soons.drain(..) {
+            self.end_rare(current.rare, current.arg);
+        }
+        for id in handed.timers.drain(..) {
+            self.finish_timer(id, Handle::Slot(Kind::Timer, id).to_raw());
+        }
+        Ok(())
+    }
+
+    /// A soon-callback that is handed out, to be looked at or changed.
+    pub(super) fn with_handed<T>(
+        &self,
+        handle: RawHandle,
+        change: impl FnOnce(&mut Current) -> T,
+    ) -> Option<T> {
+        let mut handed = self.pull.as_ref()?.borrow_mut();
+        let place = handed.soons.binary_search_by_key(&handle, |current| current.handle).ok()?;
+        Some(change(&mut handed.soons[place]))
+    }
+}

@@ -1,0 +1,153 @@
+//! A host that owns the main loop (a game, a GUI, another event loop) gives the loop a
+//! slice of it: it waits for loop_fd with whatever it waits with, and calls
+//! loop_run_once(loop, 0) or loop_run_ready when the descriptor is readable, or when
+//! loop_timeout is over. The descriptor alone is enough: it covers descriptors, posts,
+//! ready work and due timers, so the host may wait for it without any limit.
+//!
+//! Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
+//! or timer that is made while the loop rests reaches the kernel in the call that makes it.
+//! Inside a callback changes are collected until the callback's turn is over; a
+//! callback that runs the host's main loop (a modal dialog) calls loop_flush first.
+//!
+//! Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
+//! edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
+//! nothing. It is an epoll set that contains another one: two of the five levels that Linux
+//! allows. It may be readable once although there is nothing to do.
+
+use super::{drive, get, long_number, number, status, types, with};
+use crate::callback::WakeHook;
+use crate::error::Error;
+use crate::event_loop::{Loop, News, Pulled};
+use std::ffi::{c_int, c_void};
+use types::{LoopWakeCb, loop_handle_t};
+
+/// A descriptor that is readable when the loop has anything to do.
+///
+/// It stays the same until loop_free, which closes it; do not close it, and do not read from
+/// it. Calling this once is enough; the first call takes three more descriptors. Returns it,
+/// or an error: LOOP_ENULL, -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
+/// LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_fd(r#loop: *mut Loop) -> c_int {
+    number(with(r#loop, Loop::fd))
+}
+
+/// How long a host may wait before it should run the loop, for hosts that wait with a time
+/// limit: nanoseconds until the next timer, 0 when something is ready now, LOOP_NEVER when no
+/// timer is armed.
+///
+/// Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
+/// very many timers are due close together, it may be early, never late. Returns it, or an
+/// error. Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
+    long_number(with(r#loop, Loop::timeout))
+}
+
+/// Inside a callback, before a host's nested main loop: tells the kernel what changed, and
+/// lets changes reach it at once until the loop's next turn.
+///
+/// Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
+/// -ENOSPC), or another error. Loop's thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_flush(r#loop: *mut Loop) -> c_int {
+    status(with(r#loop, Loop::flush))
+}
+
+/// Sets a function that is called when work, or an earlier deadline, comes while no run is on
+/// the stack: the place to wake the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage).
+///
+/// It is called once, and then not before the next run has ended; on the thread that brought the
+/// work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
+/// are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
+/// that any thread may call, and must not throw. NULL takes it away; when this returns, the old
+/// one runs on no thread. Returns 0, -ENOMEM, or another error. Loop's thread, not in the hook.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb, arg: *mut c_void) -> c_int {
+    // SAFETY: the header asks for a function that may be called with `arg` on any thread.
+    let hook = hook.map(|hook| unsafe { WakeHook::new(hook, arg) });
+    status(with(r#loop, |target| target.set_wake_hook(hook)))
+}
+
+/// Makes a loop that has been inherited by fork usable in the child.
+///
+/// All its sources are there and go on in the child (those of the parent go on in the parent);
+/// the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
+/// What other threads were posting in the very moment of the fork stays the parent's. Only
+/// this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
+/// when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, and the loop is as before.
+/// The child's only thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn loop_after_fork(r#loop: *mut Loop) -> c_int {
+    let after_fork = |target: &Loop| target.guarded(|| target.after_fork());
+    status(get(r#loop).and_then(after_fork))
+}
+
+/// loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
+pub const LOOP_EVENT_SOON: u32 = 1;
+/// loop_event_t.kind: loop_call_later or loop_call_at without a callback.
+pub const LOOP_EVENT_TIMER: u32 = 2;
+/// loop_event_t.kind: loop_call_every without a callback; see `ticks`.
+pub const LOOP_EVENT_TICK: u32 = 3;
+/// loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
+pub const LOOP_EVENT_FD: u32 = 4;
+
+/// A source that is ready, for loop_next_events.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct LoopEvent {
+    /// Which source it is.
+    pub handle: loop_handle_t,
+    /// The argument that the source was made with.
+    pub arg: *mut c_void,
+    /// LOOP_EVENT_SOON...
+    pub kind: u32,
+    /// The descriptor of a LOOP_EVENT_FD, else -1.
+    pub fd: i32,
+    /// What happened to it: LOOP_READABLE...
+    pub events: u32,
+    /// 0
+    pub flags: u32,
+    /// How many ticks a LOOP_EVENT_TICK stands for, else 0.
+    pub ticks: u64,
+}
+
+/// Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
+/// sources without a callback out as plain structs.
+///
+/// In such a loop every function that takes a callback takes NULL too (hooks excepted), and
+/// this function takes the place of the run functions, which are LOOP_EPULL. Sources come in the
+/// order of the ready queue: those with a callback are called, the others fill `events`, up to
+/// `capacity`. What does not fit, and what comes after a callback that is not at the
+/// front, is for the next call, which then goes on without waiting; a cancel in between still
+/// holds. A one-shot that was handed out is finished, and its release function called, by the
+/// next call. A level-triggered event that you do not deal with comes again.
+///
+/// Returns the number of events (0: the time was over, or only callbacks ran), or an error: -EINVAL
+/// when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on a loop without LOOP_PULL, and those of the
+/// run functions. Threads as loop_run_forever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn loop_next_events(
+    r#loop: *mut Loop,
+    events: *mut LoopEvent,
+    capacity: usize,
+    timeout_ns: i64,
+) -> c_int {
+    if events.is_null() {
+        return Error::NULL.code();
+    }
+    // SAFETY: the header asks for room for `capacity` events.
+    let put = |place: usize, pulled| unsafe { events.add(place).write(event_of(pulled)) };
+    let capacity = capacity.min(c_int::MAX as usize);
+    number(drive(r#loop, |target| target.next_events(capacity, u64::try_from(timeout_ns).ok(), put)))
+}
+
+fn event_of(Pulled { handle, arg, news }: Pulled) -> LoopEvent {
+    let plain = LoopEvent { handle, arg, kind: LOOP_EVENT_SOON, fd: -1, events: 0, flags: 0, ticks: 0 };
+    match news {
+        News::Soon => plain,
+        News::Timer => LoopEvent { kind: LOOP_EVENT_TIMER, ..plain },
+        News::Tick { ticks } => LoopEvent { kind: LOOP_EVENT_TICK, ticks, ..plain },
+        News::Fd { fd, events } => LoopEvent { kind: LOOP_EVENT_FD, fd, events, ..plain },
+    }
+}

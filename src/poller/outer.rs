@@ -1,0 +1,88 @@
+//! Linux: what a host waits for. An epoll set round the loop's own, with an eventfd that
+//! says "work is left" and a timerfd for the next deadline.
+//!
+//! The loop itself never waits here, so a loop that nobody embeds pays nothing, and the
+//! inner set may be replaced (see ghosts in `event_loop/watching.rs`) while the host's
+//! descriptor stays what it is. All three are level-triggered: the descriptor stays
+//! readable until a run has seen to it.
+
+use super::epoll::{check, new_eventfd, new_timerfd, replace_fd, to_timespec};
+use crate::error::Result;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+pub struct Outer {
+    set: mio::Poll,
+    left: OwnedFd,
+    timer: OwnedFd,
+    is_left: bool,
+    /// What the timerfd is set to; `u64::MAX`: off.
+    armed: u64,
+}
+
+impl Outer {
+    pub fn new() -> Result<Outer> {
+        let outer = Outer {
+            set: mio::Poll::new()?,
+            left: new_eventfd()?,
+            timer: new_timerfd()?,
+            is_left: false,
+            armed: u64::MAX,
+        };
+        outer.add(outer.left.as_raw_fd())?;
+        outer.add(outer.timer.as_raw_fd())?;
+        Ok(outer)
+    }
+
+    pub fn fd(&self) -> RawFd {
+        self.set.as_raw_fd()
+    }
+
+    pub fn owns(&self, fd: RawFd) -> bool {
+        [self.fd(), self.left.as_raw_fd(), self.timer.as_raw_fd()].contains(&fd)
+    }
+
+    /// Makes the host's descriptor readable while `fd` is.
+    pub fn add(&self, fd: RawFd) -> Result<()> {
+        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        // SAFETY: the kernel reads one event.
+        check(unsafe { libc::epoll_ctl(self.fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        Ok(())
+    }
+
+    pub fn announce(&mut self, left: bool, deadline: u64) -> Result<()> {
+        if left != self.is_left {
+            let mut bytes = 1u64.to_ne_bytes();
+            let fd = self.left.as_raw_fd();
+            // SAFETY: eight bytes from or to an eventfd of ours.
+            unsafe {
+                match left {
+                    true => libc::write(fd, bytes.as_ptr().cast(), bytes.len()),
+                    false => libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()),
+                }
+            };
+            self.is_left = left;
+        }
+        if deadline != self.armed {
+            let value = if deadline == u64::MAX { 0 } else { deadline.max(1) };
+            let setting = libc::itimerspec { it_interval: to_timespec(0), it_value: to_timespec(value) };
+            let (timer, absolute) = (self.timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME);
+            // SAFETY: the kernel reads one setting and, with a null pointer, writes none.
+            check(unsafe { libc::timerfd_settime(timer, absolute, &setting, std::ptr::null_mut()) })?;
+            self.armed = deadline;
+        }
+        Ok(())
+    }
+
+    /// In a forked child: descriptors of its own under the same numbers.
+    pub fn after_fork(&mut self) -> Result<()> {
+        let fresh = Outer::new()?;
+        for (old, new) in [(&self.left, &fresh.left), (&self.timer, &fresh.timer)] {
+            replace_fd(old, new)?;
+        }
+        // SAFETY: both are open and ours; the fresh set holds the files that are behind the
+        // old numbers now.
+        check(unsafe { libc::dup3(fresh.fd(), self.fd(), libc::O_CLOEXEC) })?;
+        (self.is_left, self.armed) = (false, u64::MAX);
+        Ok(())
+    }
+}

@@ -1,0 +1,5 @@
+//! The atomics that the cross-thread parts are made of, in one place, so that
+//! `tests/loom.rs` can compile the same files with loom's in their stead.
+
+pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+pub use std::thread::yield_now;
