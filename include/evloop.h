@@ -195,7 +195,7 @@ typedef int64_t loop_handle_t;
  * A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
  * would wait for a timer it moves to the timer's time instead. An hour of timers takes a
  * millisecond. While a descriptor is watched (not with loop_unref), the loop waits for it
- * in real time.
+ * in real time; but a loop_run_once with a time limit never does.
  */
 #define LOOP_VIRTUAL_CLOCK 8
 

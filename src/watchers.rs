@@ -9,9 +9,11 @@
 //! descriptor's present one comes from a file that was closed here and lives on in a
 //! duplicate (a *ghost*).
 //!
-//! Pausing is lazy: a descriptor on which nothing waits any more stays registered until
-//! an event arrives that nobody wants; then it leaves the set. (One that waits to
-//! write would be told at once that it can, so it is told to the kernel eagerly.)
+//! Pausing is lazy: the kernel hears of a descriptor on which nothing waits any more only
+//! when an event arrives that nobody wants. Then it is to look for nothing, and for
+//! edges only, since a hang-up is reported for a mask of 0 as well. (One that waits to write
+//! would be told at once that it can, so that is told eagerly.) The registration stays, so that
+//! the kernel can always say whether the number is still the same file.
 
 use crate::callback::FdCallback;
 use crate::error::Result;
@@ -80,9 +82,8 @@ struct Fd {
     generation: u32,
     /// The events that the kernel looks for, if `registered`.
     kernel: u32,
-    last_poll: u32,
-    /// In how many polls in a row it was reported.
-    streak: u16,
+    /// Counts its reports, to ask once in a while whether the file is still open.
+    reports: u16,
     registered: bool,
     changed: bool,
     /// An event came that nobody wants.
@@ -99,8 +100,7 @@ impl Fd {
         last: NONE,
         generation: 0,
         kernel: 0,
-        last_poll: 0,
-        streak: 0,
+        reports: 0,
         registered: false,
         changed: false,
         unwanted: false,
@@ -133,8 +133,8 @@ pub enum Report {
     Unwanted,
     /// From a file that is no longer watched under this number.
     Ghost,
-    /// Reported so often in a row that it is worth asking whether the file is still open.
-    Suspicious(Change),
+    /// Delivered; and it is time to ask the kernel whether the file is still open.
+    Check(Change),
 }
 
 pub struct Watchers {
@@ -374,11 +374,12 @@ impl Watchers {
             let (what, generation) = match (registered, events) {
                 (false, 0) => continue,
                 (false, _) => (What::Add, generation.wrapping_add(1)),
-                (true, 0) if unwanted => (What::Remove, generation),
-                (true, 0) if kernel & WRITABLE == 0 => continue,
+                (true, 0) if kernel == EDGE => continue,
+                (true, 0) if !unwanted && kernel & WRITABLE == 0 => continue,
                 (true, _) if events == kernel && !rearm => continue,
                 (true, _) => (What::Modify, generation),
             };
+            let events = if events == 0 { EDGE } else { events };
             return Some(Change { fd, what, events, token: token(fd, generation) });
         }
         None
@@ -421,10 +422,8 @@ impl Watchers {
         if !entry.registered || entry.generation != generation {
             return Report::Ghost;
         }
-        let in_a_row = entry.last_poll.wrapping_add(1) == polls;
-        entry.streak = if in_a_row { entry.streak.wrapping_add(1) } else { 0 };
-        entry.last_poll = polls;
-        let (streak, kernel) = (entry.streak, entry.kernel);
+        entry.reports = entry.reports.wrapping_add(1);
+        let (reports, kernel) = (entry.reports, entry.kernel);
         let mut index = entry.first;
         let mut wanted = false;
         let mut lost = false;
@@ -446,8 +445,8 @@ impl Watchers {
             self.mark_changed(fd);
         }
         // A file that was closed, and lives on in a duplicate, is reported for ever.
-        if wanted && (streak == 16 || streak % 256 == 255) && kernel & EDGE == 0 {
-            return Report::Suspicious(Change { fd, what: What::Modify, events: kernel, token: event_token });
+        if wanted && (reports == 16 || reports.is_multiple_of(256)) {
+            return Report::Check(Change { fd, what: What::Add, events: kernel, token: event_token });
         }
         if wanted { Report::Delivered } else { Report::Unwanted }
     }

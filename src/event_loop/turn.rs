@@ -244,9 +244,12 @@ impl Loop {
         }
         loop {
             self.call_hooks(When::BeforeWait)?;
+            // What the hook has cancelled is released before a wait that may be long.
+            self.between_turns()?;
             let mut plan = self.guarded(|| self.plan(limit))?;
             if plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
                 self.call_hooks(When::WhenIdle)?;
+                self.between_turns()?;
                 plan = self.guarded(|| self.plan(limit))?;
             }
             let asked = self.guarded(|| self.ask_kernel(plan.timeout()))?;

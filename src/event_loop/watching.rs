@@ -13,7 +13,7 @@ use crate::watchers::{self, Change, EDGE, Report, Watch, Watchers, What};
 /// A set is renewed at most once in this time, and may take a hundredth of all time.
 const GHOST_PAUSE: u64 = 100_000_000;
 /// While a renewal has to wait, the kernel is asked once in this time.
-const GHOST_NAP: std::time::Duration = std::time::Duration::from_millis(1);
+const GHOST_NAP: u64 = 1_000_000;
 
 /// What a wait brought.
 pub(super) struct Asked {
@@ -161,12 +161,13 @@ impl Loop {
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
-        if self.ghosts.get().haunting {
-            self.end_ghosts(&mut watchers, &mut poller, timeout);
-        }
+        let napped = match self.ghosts.get().haunting {
+            true => self.end_ghosts(&mut watchers, &mut poller, timeout),
+            false => Ok(()),
+        };
         self.tell_kernel(&mut watchers, &poller)?;
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
-        let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll });
+        let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
         let woken = self.shared.wake_up();
         let interrupted = match waited {
             Ok(()) => false,
@@ -213,9 +214,9 @@ impl Loop {
                 Report::Delivered => delivered = true,
                 Report::Unwanted => {}
                 Report::Ghost => self.see_ghost(),
-                Report::Suspicious(change) => {
+                Report::Check(change) => {
                     delivered = true;
-                    if poller.change(change).is_err() {
+                    if !poller.is_registered(change) {
                         watchers.detach_all(change.fd, |sequence| ready.discard(sequence));
                         self.see_ghost();
                     }
@@ -235,23 +236,25 @@ impl Loop {
 
     /// A closed file with a living duplicate reports for ever and cannot be deleted by
     /// its number: only a new set ends it.
-    fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) {
+    fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) -> Result<()> {
         let begun = monotonic();
         if begun < self.ghosts.get().next_renewal {
-            if timeout != Timeout::Poll {
-                std::thread::sleep(GHOST_NAP);
-            }
-            return;
+            return match timeout {
+                Timeout::Poll => Ok(()),
+                Timeout::For(ns) => poller.nap(ns.min(GHOST_NAP)),
+                Timeout::Forever => poller.nap(GHOST_NAP),
+            };
         }
         let haunting = self.renew_set(watchers, poller).is_err();
         let pause = (100 * (monotonic() - begun)).max(GHOST_PAUSE);
         self.ghosts.set(Ghosts { haunting, next_renewal: begun + pause });
+        Ok(())
     }
 
     /// A host would be woken by a ghost again and again.
     pub(super) fn end_ghosts_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
         if self.ghosts.get().haunting {
-            self.end_ghosts(watchers, poller, Timeout::Poll);
+            let _ = self.end_ghosts(watchers, poller, Timeout::Poll);
         }
     }
 

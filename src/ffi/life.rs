@@ -18,7 +18,7 @@ pub const LOOP_PULL: u32 = 4;
 /// A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
 /// would wait for a timer it moves to the timer's time instead. An hour of timers takes a
 /// millisecond. While a descriptor is watched (not with loop_unref), the loop waits for it
-/// in real time.
+/// in real time; but a loop_run_once with a time limit never does.
 pub const LOOP_VIRTUAL_CLOCK: u32 = 8;
 /// A clock that moves by loop_advance alone. The loop never waits: a run call returns when
 /// nothing is ready.

@@ -160,6 +160,19 @@ impl Poller {
         Ok(())
     }
 
+    /// Is the file behind the number still the one that is registered? `change` is what would add
+    /// it. (Unlike a modification, asking this way does not report an old edge again.)
+    pub fn is_registered(&self, change: Change) -> bool {
+        match self.change(change) {
+            Err(error) => error.is_os(libc::EEXIST),
+            Ok(()) => {
+                // Another file by now, which nobody wants to watch.
+                let _ = self.change(Change { what: What::Remove, ..change });
+                false
+            }
+        }
+    }
+
     /// Starts over with a set that holds nothing but the poller's own descriptors.
     pub fn renew(&mut self) -> Result<()> {
         let fresh = Poller { set: mio::Poll::new()?, timer: None, found: Vec::new(), outer: None, ..*self };
@@ -225,6 +238,14 @@ impl Poller {
             Timeout::For(ns) => self.wait_ns(ns),
         }?;
         self.count = count as usize;
+        Ok(())
+    }
+
+    /// Waits without looking at the set, for so long or until a signal comes (`EINTR`).
+    pub fn nap(&self, ns: u64) -> Result<()> {
+        let time = to_timespec(ns);
+        // SAFETY: the kernel reads one timespec and, with a null pointer, writes none.
+        check(unsafe { libc::nanosleep(&time, std::ptr::null_mut()) })?;
         Ok(())
     }
 
