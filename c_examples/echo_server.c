@@ -81,7 +81,7 @@ int main(int argc, char **argv) {
                                 .sin_addr = {htonl(INADDR_LOOPBACK)}};
   socklen_t size = sizeof address;
   int yes = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
+  if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
       bind(listener, (struct sockaddr *)&address, size) < 0 || listen(listener, 1024) < 0 ||
       getsockname(listener, (struct sockaddr *)&address, &size) < 0)
     err(1, "cannot listen");

@@ -1,10 +1,11 @@
 /* stdin_lines.c: numbers the lines of standard input, while a timer counts seconds on
  * stderr. Works with a terminal, a pipe and a file: with LOOP_ALWAYS, what the kernel
  * cannot watch (a file, /dev/null) is ready in every turn. It leaves the flags of stdin
- * alone, since the shell shares them: one read for each event does not block. */
+ * alone, since the shell shares them: a single read for each event does not block. */
 #include <err.h>
 #include <errno.h>
 #include <evloop.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,12 +63,15 @@ static void on_stdin(loop_t *loop, int fd, uint32_t events, void *arg) {
 static void on_second(loop_t *loop, uint64_t ticks, void *arg) {
   int *seconds = arg;
   (void)loop;
-  fprintf(stderr, "(%d s)\n", *seconds += (int)ticks);
+  *seconds += (int)ticks; /* more than 1 if the program was too busy for some */
+  fprintf(stderr, "(%d s)\n", *seconds);
 }
 
 int main(void) {
   struct input input = {.length = 0};
   int seconds = 0;
+  /* Started without a stdin? Then the loop's own descriptor would become number 0. */
+  if (fcntl(STDIN_FILENO, F_GETFD) < 0) err(1, "stdin");
   loop_t *loop = loop_new();
   loop_handle_t timer =
       loop_call_every(loop, SECOND, SECOND, LOOP_SKIP_MISSED, on_second, &seconds);

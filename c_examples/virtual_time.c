@@ -57,7 +57,7 @@ int main(void) {
   check(loop_run(loop)); /* until the heartbeat has cancelled itself */
   check(loop_free(loop));
 
-  long us = (long)((clock() - begin) * (1000000 / CLOCKS_PER_SEC));
+  long us = (clock() - begin) * 1000000 / CLOCKS_PER_SEC;
   printf("an hour in %ld microseconds of processor time\n", us);
   return 0;
 }

@@ -1,0 +1,61 @@
+/* A malloc that counts, before the C library's, for the whole program: the
+ * loop's library included. The test needs the link line "-rdynamic". Included
+ * by one file only. */
+#ifndef EVLOOP_TESTS_COUNT_ALLOCATIONS_H
+#define EVLOOP_TESTS_COUNT_ALLOCATIONS_H
+
+#include <errno.h>
+#include <malloc.h>
+#include <string.h>
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *block);
+
+static struct {
+  long calls;
+  size_t live, peak;
+  size_t largest_end; /* the largest block that was freed or moved */
+} heap;
+
+static void *taken(void *block) {
+  heap.calls++;
+  if (block != NULL) heap.live += malloc_usable_size(block);
+  if (heap.live > heap.peak) heap.peak = heap.live;
+  return block;
+}
+
+void *malloc(size_t size) { return taken(__libc_malloc(size)); }
+void *calloc(size_t count, size_t size) { return taken(__libc_calloc(count, size)); }
+void *memalign(size_t alignment, size_t size) { return taken(__libc_memalign(alignment, size)); }
+void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+
+int posix_memalign(void **out, size_t alignment, size_t size) {
+  void *block = memalign(alignment, size);
+  if (block == NULL) return ENOMEM;
+  *out = block;
+  return 0;
+}
+
+void free(void *block) {
+  if (block == NULL) return;
+  size_t size = malloc_usable_size(block);
+  heap.calls++;
+  heap.live -= size;
+  if (size > heap.largest_end) heap.largest_end = size;
+  __libc_free(block);
+}
+
+/* Always moves, as an allocator without mremap does, so that growing in place
+ * is not what saves a table from stalling. */
+void *realloc(void *block, size_t size) {
+  void *bigger = malloc(size);
+  if (bigger == NULL || block == NULL) return bigger;
+  size_t old = malloc_usable_size(block);
+  memcpy(bigger, block, old < size ? old : size);
+  free(block);
+  return bigger;
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* Law 7, what ghosts cost when they come in numbers, when the set is large, and
+ * when there is no descriptor left to renew the set with: no more than 1 % of
+ * the CPU, and everything else is served meanwhile. */
+#define _GNU_SOURCE 1
+#include "check.h"
+#include "fd_support.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/time.h>
+
+static loop_t *loop;
+static int ghosts_made, reads, ticks;
+
+/* A file that is always readable, watched, closed here and alive in a duplicate,
+ * which is returned. */
+static int make_ghost(loop_t *l) {
+  struct seen unused = {0, 0};
+  int fd = eventfd(1, 0), copy = dup(fd);
+  CHECK(fd >= 0 && copy >= 0);
+  loop_handle_t handle = watch(l, fd, LOOP_READABLE, &unused);
+  CHECK_EQ(close(fd), 0);
+  CHECK_EQ(loop_cancel(l, handle), 0);
+  ghosts_made++;
+  return copy;
+}
+
+static int copies[100];
+
+static void make_another_ghost(loop_t *l, uint64_t tick, void *arg) {
+  (void)tick;
+  (void)arg;
+  if (ghosts_made < 100) {
+    int made = ghosts_made;
+    copies[made] = make_ghost(l);
+  }
+}
+
+static void close_copies(void) {
+  for (int i = 0; i < ghosts_made; i++) CHECK_EQ(close(copies[i]), 0);
+  ghosts_made = 0;
+}
+
+/* For a second, and in the following one there is nothing left of them. */
+static void check_a_second_of_ghosts(void) {
+  loop_handle_t maker = loop_call_every(loop, 0, MS(20), LOOP_SKIP_MISSED, make_another_ghost, NULL);
+  CHECK(maker > 0);
+  uint64_t cpu = cpu_time();
+  run_for(loop, MS(1000));
+  cpu = cpu_time() - cpu;
+  CHECK_EQ(loop_cancel(loop, maker), 0);
+  CHECK(ghosts_made >= 10);
+  CHECK(cpu <= MS(10) + MS(20));
+  run_for(loop, MS(110)); /* the last ones go */
+}
+
+TEST(a_ghost_every_20_ms) {
+  loop = loop_new();
+  check_a_second_of_ghosts();
+  check_idle(loop, MS(200));
+  CHECK_EQ(loop_free(loop), 0);
+  close_copies();
+}
+
+/* Renewing this set takes a while, so it is done less often. */
+TEST(a_ghost_every_20_ms_beside_900_watchers) {
+  enum { WATCHERS = 900 };
+  static int fds[WATCHERS];
+  struct seen seen = {0, 0};
+  loop = loop_new();
+  for (int i = 0; i < WATCHERS; i++) {
+    CHECK((fds[i] = eventfd(0, 0)) >= 0);
+    watch(loop, fds[i], LOOP_READABLE, &seen);
+  }
+  check_a_second_of_ghosts();
+  CHECK_EQ(seen.calls, 0);
+  for (int i = 0; i < WATCHERS; i++) CHECK_EQ(eventfd_write(fds[i], 1), 0);
+  CHECK_EQ(loop_run_once(loop, -1), WATCHERS);
+  CHECK_EQ(loop_free(loop), 0);
+  for (int i = 0; i < WATCHERS; i++) CHECK_EQ(close(fds[i]), 0);
+  close_copies();
+}
+
+/* Takes every descriptor that is left: a limit below what is open. */
+static struct rlimit take_all_descriptors(void) {
+  struct rlimit old, none;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  none = (struct rlimit){1, old.rlim_max};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  CHECK_EQ(open("/", O_RDONLY), -1);
+  CHECK_EQ(errno, EMFILE);
+  return old;
+}
+
+static void count_tick(loop_t *l, uint64_t missed, void *fds) {
+  (void)l;
+  (void)missed;
+  ticks++;
+  put_byte(((int *)fds)[1]);
+}
+
+static void read_and_count(loop_t *l, int fd, uint32_t events, void *arg) {
+  (void)l;
+  (void)events;
+  (void)arg;
+  take_byte(fd);
+  reads++;
+}
+
+/* A loop that has waited before, so that it needs no descriptor for its timers. */
+static void start_haunted(int fds[2]) {
+  reads = ticks = 0;
+  loop = loop_new();
+  run_for(loop, US(20));
+  run_for(loop, MS(2));
+  make_pair(fds);
+  CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, read_and_count, NULL) > 0);
+  CHECK(loop_call_every(loop, MS(10), MS(10), LOOP_RUN_MISSED, count_tick, fds) > 0);
+  copies[0] = make_ghost(loop);
+}
+
+static void end_haunted(int fds[2]) {
+  CHECK_EQ(loop_free(loop), 0);
+  close_copies();
+  close_pair(fds);
+}
+
+TEST(a_ghost_that_stays_because_no_descriptor_is_left_for_a_new_set) {
+  int fds[2];
+  start_haunted(fds);
+  struct rlimit old = take_all_descriptors();
+  uint64_t cpu = cpu_time();
+  run_for(loop, MS(1000));
+  cpu = cpu_time() - cpu;
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  CHECK(cpu <= MS(10) + MS(20));
+  CHECK(ticks >= 98); /* timers and descriptors were served */
+  CHECK(reads >= 97);
+  run_for(loop, MS(210)); /* it goes now */
+  cpu = cpu_time();
+  run_for(loop, MS(200));
+  CHECK(cpu_time() - cpu <= MS(2) + MS(20));
+  end_haunted(fds);
+}
+
+static int interrupts;
+
+static void count_interrupt(loop_t *l, void *arg) {
+  (void)l;
+  (void)arg;
+  interrupts++;
+}
+
+static void take_signal(int number) { (void)number; }
+
+/* A haunted loop waits like every other: a signal that comes while it waits calls
+ * the hook. Once in a while one comes while the loop is busy. */
+TEST(signals_interrupt_a_haunted_loop_as_well) {
+  enum { SIGNALS = 40 };
+  int fds[2];
+  struct sigaction action = {.sa_handler = take_signal}, old_action;
+  struct itimerval every_7_ms = {{0, 7000}, {0, 7000}}, never = {{0, 0}, {0, 0}};
+  start_haunted(fds);
+  CHECK_EQ(sigaction(SIGALRM, &action, &old_action), 0);
+  CHECK(loop_add_hook(loop, LOOP_ON_INTERRUPT, count_interrupt, NULL) > 0);
+  struct rlimit old = take_all_descriptors();
+  CHECK_EQ(setitimer(ITIMER_REAL, &every_7_ms, NULL), 0);
+  run_for(loop, MS(SIGNALS * 7));
+  CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+  CHECK_EQ(sigaction(SIGALRM, &old_action, NULL), 0);
+  alarm(60);
+  CHECK(interrupts >= SIGNALS / 2);
+  end_haunted(fds);
+}

@@ -1,0 +1,111 @@
+/* What the fd_*.c tests share: a callback that remembers, pairs of descriptors,
+ * moving a file to another number, and the CPU time of a wait. Included after
+ * check.h (and after count_syscalls.h, where calls are counted). */
+#ifndef EVLOOP_TESTS_FD_SUPPORT_H
+#define EVLOOP_TESTS_FD_SUPPORT_H
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+__attribute__((constructor)) static void hang_guard(void) { alarm(60); }
+
+enum { ALL_EVENTS = LOOP_READABLE | LOOP_WRITABLE | LOOP_PRIORITY | LOOP_HANGUP | LOOP_ERROR | LOOP_READ_CLOSED };
+
+struct seen {
+  int calls;
+  uint32_t events; /* of the last call */
+};
+
+static inline void see(loop_t *loop, int fd, uint32_t events, void *arg) {
+  struct seen *seen = arg;
+  (void)loop;
+  (void)fd;
+  seen->calls++;
+  seen->events = events;
+}
+
+/* A watcher that remembers what it was told. */
+static inline loop_handle_t watch(loop_t *loop, int fd, uint32_t events, struct seen *seen) {
+  loop_handle_t handle = loop_watch_fd(loop, fd, events, see, seen);
+  if (handle <= 0) CHECK_EQ(handle, 1); /* says the code */
+  return handle;
+}
+
+static inline void stop_loop(loop_t *loop, void *arg) {
+  (void)arg;
+  CHECK_EQ(loop_stop(loop), 0);
+}
+
+/* Runs the loop for so long, with whatever happens meanwhile. */
+static inline void run_for(loop_t *loop, uint64_t ns) {
+  CHECK(loop_call_later(loop, ns, stop_loop, NULL) > 0);
+  CHECK_EQ(loop_run_forever(loop), 0);
+}
+
+static inline void make_pair(int fds[2]) {
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+}
+
+static inline void close_pair(int fds[2]) {
+  CHECK_EQ(close(fds[0]), 0);
+  CHECK_EQ(close(fds[1]), 0);
+}
+
+static inline void put_byte(int fd) { CHECK_EQ(send(fd, "x", 1, 0), 1); }
+
+static inline void take_byte(int fd) {
+  char byte;
+  CHECK_EQ(recv(fd, &byte, 1, 0), 1);
+}
+
+/* A socket with a local address of its own that nobody else uses. */
+static inline int bound_socket(int type, struct sockaddr_in *address) {
+  socklen_t length = sizeof *address;
+  int fd = socket(AF_INET, type, 0);
+  CHECK(fd >= 0);
+  memset(address, 0, sizeof *address);
+  address->sin_family = AF_INET;
+  address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  CHECK_EQ(bind(fd, (struct sockaddr *)address, sizeof *address), 0);
+  CHECK_EQ(getsockname(fd, (struct sockaddr *)address, &length), 0);
+  return fd;
+}
+
+static inline void make_tcp_pair(int fds[2]) {
+  struct sockaddr_in address;
+  int listener = bound_socket(SOCK_STREAM, &address);
+  CHECK_EQ(listen(listener, 1), 0);
+  fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+  CHECK_EQ(connect(fds[0], (struct sockaddr *)&address, sizeof address), 0);
+  fds[1] = accept(listener, NULL, NULL);
+  CHECK(fds[1] >= 0);
+  CHECK_EQ(close(listener), 0);
+}
+
+/* Gives an open file another number; whatever had that number is closed. */
+static inline void move_fd(int from, int to) {
+  if (from == to) return;
+  CHECK_EQ(dup2(from, to), to);
+  CHECK_EQ(close(from), 0);
+}
+
+static inline uint64_t cpu_time(void) {
+  struct rusage used;
+  CHECK_EQ(getrusage(RUSAGE_SELF, &used), 0);
+  return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * NS_PER_SEC +
+         US(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* The loop has nothing to do for so long: it calls nobody, and uses no more than
+ * 1 % of the CPU. The slack is for the unoptimised library, on a busy machine. */
+static inline void check_idle(loop_t *loop, uint64_t ns) {
+  uint64_t cpu = cpu_time(), start = check_clock();
+  CHECK_EQ(loop_run_once(loop, (int64_t)ns), 0);
+  CHECK(check_clock() - start >= ns);
+  CHECK(cpu_time() - cpu <= ns / 100 + MS(20));
+}
+
+#endif

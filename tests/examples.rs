@@ -1,0 +1,337 @@
+//! The examples: each file of `c_examples` is short, opens with a comment, is
+//! built under every compiler, and is run and checked by a function of its own.
+
+mod harness;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::{C_COMPILERS, TIME_LIMIT_SECONDS, files, in_repository, read, run, title, trial};
+use libtest_mimic::Trial;
+
+const TIME_LIMIT: Duration = Duration::from_secs(TIME_LIMIT_SECONDS);
+
+type Check = fn(&Path);
+
+fn main() {
+    let checks: BTreeMap<&str, Check> = BTreeMap::from([
+        ("echo_server", echo_server as Check),
+        ("first", first),
+        ("hello", hello),
+        ("stdin_lines", stdin_lines),
+        ("tour", tour),
+        ("virtual_time", virtual_time),
+    ]);
+    let mut trials = Vec::new();
+    for source in files("c_examples", &["c"]) {
+        let check = checks.get(source.file_stem().unwrap().to_str().unwrap()).copied();
+        for compiler in C_COMPILERS {
+            trials.push(trial(&source, compiler, move |program| {
+                check.ok_or("tests/examples.rs has no check of this example")?(program);
+                Ok(())
+            }));
+        }
+        let name = format!("{} is short and says what it shows", title(&source));
+        trials.push(Trial::test(name, move || {
+            let text = read(&source);
+            assert!(text.starts_with("/*") || text.starts_with("//"), "opens with a comment");
+            assert!(text.lines().count() < 100, "has {} lines", text.lines().count());
+            Ok(())
+        }));
+    }
+    for name in checks.into_keys() {
+        let source = in_repository(&format!("c_examples/{name}.c"));
+        trials.push(Trial::test(format!("{name} is there"), move || {
+            source.exists().then_some(()).ok_or_else(|| "is missing".into())
+        }));
+    }
+    run(trials)
+}
+
+/// A program that runs; killed when this is dropped, or when its time is up.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    _watchdog: Sender<()>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (watchdog, dropped) = channel();
+        let pid = child.id();
+        thread::spawn(move || {
+            if dropped.recv_timeout(TIME_LIMIT) == Err(RecvTimeoutError::Timeout) {
+                signal(pid, libc::SIGKILL);
+            }
+        });
+        Running { child, stdout, _watchdog: watchdog }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The rest of its output, once it has ended well.
+    fn finish(mut self) -> String {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}, after:\n{rest}");
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(pid: u32, number: i32) {
+    let pid = i32::try_from(pid).unwrap();
+    // SAFETY: kill takes two numbers; the child has not been waited for.
+    assert_eq!(unsafe { libc::kill(pid, number) }, 0);
+}
+
+fn output(program: &Path) -> String {
+    Running::start(Command::new(program).stdin(Stdio::null())).finish()
+}
+
+/// Runs it to the end, which must not come before its timers allow.
+fn output_after(program: &Path, at_least: Duration) -> String {
+    let start = Instant::now();
+    let output = output(program);
+    assert!(start.elapsed() >= at_least, "too early:\n{output}");
+    output
+}
+
+fn first(program: &Path) {
+    let output = output_after(program, Duration::from_millis(300));
+    assert_eq!(output, "hello\ntick 1\ntick 2\ntick 3\n");
+}
+
+fn hello(program: &Path) {
+    let output = output_after(program, Duration::from_millis(300));
+    let (later, others): (Vec<_>, Vec<_>) = output.lines().partition(|line| *line == "later");
+    assert_eq!(others, ["soon", "tick, 2 to go", "tick, 1 to go", "tick, 0 to go"]);
+    // Not before the first tick; a machine that stalls may join the others.
+    assert!(later.len() == 1 && output.starts_with("soon\ntick"), "{output}");
+}
+
+fn virtual_time(program: &Path) {
+    let output = output(program);
+    let (story, last) = output.split_once("an hour in ").expect("its last line");
+    let expected = "\
+        00:00:00 no answer, trying again later\n\
+        00:00:30 no answer, trying again later\n\
+        00:01:30 no answer, trying again later\n\
+        00:03:30 no answer, trying again later\n\
+        00:07:30 no answer, trying again later\n\
+        00:10:00 heartbeat\n\
+        00:15:30 no answer, trying again later\n\
+        00:20:00 heartbeat\n\
+        00:25:00 time-out, no more tries\n\
+        00:30:00 heartbeat\n\
+        00:40:00 heartbeat\n\
+        00:50:00 heartbeat\n\
+        01:00:00 heartbeat\n";
+    assert_eq!(story, expected);
+    assert!(last.ends_with(" microseconds of processor time\n"), "{last}");
+}
+
+fn tour(program: &Path) {
+    let output = output_after(program, Duration::from_millis(500));
+    let mut lines: Vec<&str> = output.lines().collect();
+    let summary = lines.pop().unwrap();
+    let events = lines.iter().map(|line| line.split_once(" ms  ").expect(line));
+    let (times, events): (Vec<&str>, Vec<&str>) = events.unzip();
+    let times: Vec<u32> = times.iter().map(|time| time.trim().parse().unwrap()).collect();
+    assert!(times.is_sorted(), "{output}");
+
+    let count = |event: &str| events.iter().filter(|e| **e == event).count();
+    assert_eq!(events[0], "soon: the loop runs");
+    assert_eq!(count("server: a client has come"), 3);
+    assert_eq!(count("server: a client has gone"), 3);
+    for name in ["Ada", "Bob", "Cleo"] {
+        assert_eq!(count(&format!("thread: {name} was told \"welcome, {name}\"")), 1, "{output}");
+    }
+    assert_eq!(count("timer: the late one is cancelled"), 1);
+    assert_eq!(count("timer: never printed"), 0);
+    let told = 1 + 3 + 3 + 3 + 1 + count("timer: tick");
+    assert_eq!(events.len(), told, "{output}");
+
+    let (ticks, rest) = summary.split_once(' ').unwrap();
+    assert!(ticks.parse::<usize>().unwrap() >= 6, "{summary}");
+    assert_eq!(rest, "ticks, 3 clients served, 3 results, 1 timer cancelled");
+}
+
+fn stdin_lines(program: &Path) {
+    stdin_lines_of_a_pipe(program);
+    stdin_lines_of_a_file(program);
+    stdin_lines_of_a_terminal(program);
+    let nothing = output(program);
+    assert_eq!(nothing, "", "of /dev/null");
+}
+
+/// Lines of many lengths, some longer than any buffer, the last one without
+/// its newline; and what is expected of them.
+fn many_lines() -> (String, String) {
+    let lengths = (0..3000).map(|i| if i % 500 == 499 { 9000 } else { i % 97 });
+    let lines: Vec<String> = lengths.map(|length| "x".repeat(length)).collect();
+    let numbered = lines.iter().enumerate();
+    let numbered = numbered.map(|(i, line)| format!("{}: {line}\n", i + 1)).collect();
+    (lines.join("\n"), numbered)
+}
+
+fn stdin_lines_of_a_pipe(program: &Path) {
+    let mut running = Running::start(Command::new(program).stdin(Stdio::piped()));
+    let mut stdin = running.child.stdin.take().unwrap();
+    stdin.write_all(b"one\ntw").unwrap();
+    assert_eq!(running.line(), "1: one\n");
+    stdin.write_all(b"o\n\nfour").unwrap();
+    assert_eq!(running.line(), "2: two\n");
+    drop(stdin);
+    assert_eq!(running.finish(), "3: \n4: four\n");
+
+    let (input, expected) = many_lines();
+    let mut running = Running::start(Command::new(program).stdin(Stdio::piped()));
+    let mut stdin = running.child.stdin.take().unwrap();
+    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
+    assert_eq!(running.finish(), expected);
+    writer.join().unwrap();
+}
+
+fn stdin_lines_of_a_file(program: &Path) {
+    let (input, expected) = many_lines();
+    let path = program.with_extension("input");
+    fs::write(&path, input).unwrap();
+    let file = File::open(&path).unwrap();
+    assert_eq!(Running::start(Command::new(program).stdin(file)).finish(), expected);
+}
+
+fn stdin_lines_of_a_terminal(program: &Path) {
+    let (mut user, terminal) = open_terminal();
+    let stdin = terminal.try_clone().unwrap();
+    let mut running = Running::start(Command::new(program).stdin(stdin));
+    user.write_all(b"one\n").unwrap();
+    assert_eq!(running.line(), "1: one\n");
+    assert!(!is_nonblocking(&terminal), "the shell would share that");
+    user.write_all(b"two\nthree\n\x04").unwrap(); // ^D
+    assert_eq!(running.finish(), "2: two\n3: three\n");
+    assert!(!is_nonblocking(&terminal));
+}
+
+fn open_terminal() -> (File, File) {
+    let (mut user, mut terminal) = (-1, -1);
+    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+    // SAFETY: two places for the results, and null where it allows null.
+    let result = unsafe { libc::openpty(&mut user, &mut terminal, name, settings, size) };
+    assert_eq!(result, 0);
+    // SAFETY: both are open, and belong to nobody else.
+    unsafe { (File::from_raw_fd(user), File::from_raw_fd(terminal)) }
+}
+
+fn is_nonblocking(file: &File) -> bool {
+    // SAFETY: F_GETFL takes no further argument.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    assert!(flags >= 0);
+    flags & libc::O_NONBLOCK != 0
+}
+
+fn echo_server(program: &Path) {
+    let mut server = Running::start(Command::new(program).arg("0"));
+    let line = server.line();
+    let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
+    let connect = || connect(&address);
+    let open_at_rest = open_descriptors(&server);
+
+    many_clients_at_once(&connect);
+    a_client_that_does_not_read_delays_nobody(&connect);
+    what_came_before_the_end_is_echoed(&connect);
+    connect().write_all(b"and gone, with the answer unread").unwrap();
+    let start = Instant::now();
+    while open_descriptors(&server) != open_at_rest {
+        assert!(start.elapsed() < TIME_LIMIT, "it does not close clients that have gone");
+        thread::sleep(Duration::from_millis(1));
+    }
+
+    let mut still_there = connect();
+    exchange(&mut still_there, b"before the signal");
+    signal(server.child.id(), libc::SIGINT);
+    assert_eq!(server.finish(), "");
+    assert_eq!(still_there.read(&mut [0; 1]).unwrap_or(0), 0, "the server has gone");
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+    stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
+    stream
+}
+
+fn open_descriptors(running: &Running) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", running.child.id())).unwrap().count()
+}
+
+fn exchange(stream: &mut TcpStream, message: &[u8]) {
+    stream.write_all(message).unwrap();
+    let mut answer = vec![0; message.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, message);
+}
+
+fn many_clients_at_once(connect: &impl Fn() -> TcpStream) {
+    let mut clients: Vec<TcpStream> = (0..200).map(|_| connect()).collect();
+    for round in 0..3 {
+        let message = |i: usize| format!("round {round} of client {i}");
+        for (i, client) in clients.iter_mut().enumerate() {
+            client.write_all(message(i).as_bytes()).unwrap();
+        }
+        for (i, client) in clients.iter_mut().enumerate().rev() {
+            let mut answer = vec![0; message(i).len()];
+            client.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, message(i).as_bytes());
+        }
+    }
+}
+
+/// More than all the buffers on the way can hold: the server has to write it
+/// in parts, and to stop reading.
+fn a_client_that_does_not_read_delays_nobody(connect: &impl Fn() -> TcpStream) {
+    let bytes: Vec<u8> = (0..32_u32 << 20).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect();
+    let mut greedy = connect();
+    thread::scope(|scope| {
+        let mut writer = greedy.try_clone().unwrap();
+        let bytes = &bytes;
+        let is_written = scope.spawn(move || writer.write_all(bytes).unwrap());
+        thread::sleep(Duration::from_millis(200));
+        assert!(!is_written.is_finished(), "the server should hold its client back");
+        exchange(&mut connect(), b"meanwhile");
+        let mut answer = vec![0; bytes.len()];
+        greedy.read_exact(&mut answer).unwrap();
+        assert!(answer == *bytes, "32 MB came back changed");
+    });
+}
+
+fn what_came_before_the_end_is_echoed(connect: &impl Fn() -> TcpStream) {
+    let mut client = connect();
+    let message: Vec<u8> = (0..100_000_u32).map(|i| i as u8).collect();
+    client.write_all(&message).unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert!(answer == message, "got {} bytes", answer.len());
+}
