@@ -376,7 +376,7 @@ impl Watchers {
                 (false, _) => (What::Add, generation.wrapping_add(1)),
                 (true, 0) if kernel == EDGE => continue,
                 (true, 0) if !unwanted && kernel & WRITABLE == 0 => continue,
-                (true, _) if events == kernel && !rearm => continue,
+                (true, 1..) if events == kernel && !rearm => continue,
                 (true, _) => (What::Modify, generation),
             };
             let events = if events == 0 { EDGE } else { events };

@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <termios.h>
 
 static int fds[2]; /* fds[0] is watched; fds[1] may be -1 */
 
