@@ -42,6 +42,14 @@ pub struct RareRef(u32);
 impl RareRef {
     pub const NONE: RareRef = RareRef(u32::MAX);
 
+    pub fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    pub fn from_bits(bits: u32) -> RareRef {
+        RareRef(bits)
+    }
+
     #[inline]
     pub fn is_some(self) -> bool {
         self != RareRef::NONE

@@ -149,7 +149,7 @@ impl Loop {
     #[inline]
     fn find(&self, handle: RawHandle) -> Result<Found> {
         let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
-            Handle::Soon(sequence) => match self.ready.borrow_mut().get_mut(sequence) {
+            Handle::Soon(sequence) => match self.ready.borrow_mut().get(sequence) {
                 Some(Entry::Soon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
@@ -271,8 +271,10 @@ impl Loop {
         self.check()?;
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                if let Some(Entry::Soon { callback, .. }) = self.ready.borrow_mut().get_mut(sequence) {
+                let mut ready = self.ready.borrow_mut();
+                if let Some(Entry::Soon { mut callback, rare, unref }) = ready.get(sequence) {
                     callback.arg = arg;
+                    ready.set(sequence, Entry::Soon { callback, rare, unref });
                 }
             }
             Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
@@ -299,10 +301,15 @@ impl Loop {
         change: impl FnOnce(&mut RareRef) -> Result<T>,
     ) -> Result<T> {
         match self.find(handle)? {
-            Found::Queued(sequence) => match self.ready.borrow_mut().get_mut(sequence) {
-                Some(Entry::Soon { rare, .. }) => change(rare),
-                _ => Err(Error::STALE),
-            },
+            Found::Queued(sequence) => {
+                let mut ready = self.ready.borrow_mut();
+                let Some(Entry::Soon { callback, mut rare, unref }) = ready.get(sequence) else {
+                    return Err(Error::STALE);
+                };
+                let result = change(&mut rare);
+                ready.set(sequence, Entry::Soon { callback, rare, unref });
+                result
+            }
             Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
             Found::Timer(id) => change(&mut self.timers.borrow_mut().slots.at(id.index).rare),
             Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),

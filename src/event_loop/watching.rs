@@ -125,12 +125,13 @@ impl Loop {
     /// Takes from a watcher's ready entry what it no longer asks for.
     fn narrow_pending(&self, watch: &mut Watch) {
         let mut ready = self.ready.borrow_mut();
-        if let Some(Entry::Watch { events, .. }) = ready.get_mut(watch.pending) {
-            *events = watch.share_of(*events);
-            if *events == 0 {
-                ready.remove(watch.pending);
+        let Some(Entry::Watch { id, events, unref }) = ready.get(watch.pending) else { return };
+        match watch.share_of(events) {
+            0 => {
+                ready.discard(watch.pending);
                 watch.pending = 0;
             }
+            events => ready.set(watch.pending, Entry::Watch { id, events, unref }),
         }
     }
 
@@ -281,8 +282,11 @@ impl Loop {
 
 /// Puts an event into the queue; what the watcher has there already is brought up to date.
 fn push_event(ready: &mut Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
-    if let Some(Entry::Watch { events, .. }) = ready.get_mut(watch.pending) {
-        *events = if watch.mask & EDGE != 0 { *events | share } else { share };
+    if watch.pending != 0
+        && let Some(Entry::Watch { events, unref, .. }) = ready.get(watch.pending)
+    {
+        let events = if watch.mask & EDGE != 0 { events | share } else { share };
+        ready.set(watch.pending, Entry::Watch { id, events, unref });
         return Ok(());
     }
     watch.pending = ready.push(Entry::Watch { id, events: share, unref: watch.unref })?;
