@@ -74,3 +74,28 @@ impl Hooks {
         (order <= newest).then_some((order, id, hook.callback))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(hooks: &Hooks, when: When, newest: u64) -> Vec<SlotId> {
+        let next = |last| hooks.after(when, last, newest);
+        std::iter::successors(next(0), |(order, ..)| next(*order)).map(|(_, id, _)| id).collect()
+    }
+
+    #[test]
+    fn hooks_come_in_the_order_of_their_making_and_by_kind() {
+        let mut hooks = Hooks::new();
+        let mut add = |when| hooks.insert(when, Callback::pulled(std::ptr::null_mut())).unwrap();
+        let [a, _idle, b, c] =
+            [When::BeforeWait, When::WhenIdle, When::BeforeWait, When::BeforeWait].map(&mut add);
+        let newest = hooks.newest();
+        assert_eq!(all(&hooks, When::BeforeWait, newest), [a, b, c]);
+        hooks.remove(b).unwrap();
+        let late = hooks.insert(When::BeforeWait, Callback::pulled(std::ptr::null_mut())).unwrap();
+        assert_eq!(all(&hooks, When::BeforeWait, newest), [a, c], "one made meanwhile is for the next time");
+        assert_eq!(all(&hooks, When::BeforeWait, hooks.newest()), [a, c, late]);
+        assert!(hooks.is_empty(When::OnInterrupt) && !hooks.is_empty(When::WhenIdle));
+    }
+}

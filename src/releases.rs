@@ -48,3 +48,27 @@ impl Releases {
         self.due.trim(self.promised);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_promised_falls_due_in_order() {
+        let mut releases = Releases::new();
+        let (_, release) = crate::callback::once(|_| ());
+        for _ in 0..3000 {
+            releases.promise().unwrap();
+        }
+        releases.withdraw();
+        releases.trim();
+        for i in 0..2999 {
+            releases.fall_due(release, std::ptr::without_provenance_mut(i));
+        }
+        for i in 0..2999 {
+            assert_eq!(releases.pop().unwrap().1.addr(), i);
+        }
+        assert!(releases.pop().is_none());
+        assert_eq!(releases.promised, 0);
+    }
+}
