@@ -1,13 +1,16 @@
 //! The loop: its parts, who may use it, and how it ends.
 //!
 //! All methods take `&self`, since callbacks call back in. Invariant: no borrow of a part
-//! is held while user code runs. The turn is in `event_loop/turn.rs`, the sources in
-//! `sources.rs` and `watching.rs`.
+//! is held while user code runs. The turn is in `event_loop/turn.rs`, its parts are in
+//! `waiting.rs` and `dispatch.rs`, the sources in `sources.rs` and `watching.rs`, hosts in
+//! `embedding.rs` and `pull.rs`.
 
+mod dispatch;
 mod embedding;
 mod pull;
 mod sources;
 mod turn;
+mod waiting;
 mod watching;
 
 use crate::clock::Clock;

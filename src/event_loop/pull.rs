@@ -7,7 +7,8 @@
 //!
 //! A one-shot that was handed out is as if its callback ran, until the next call.
 
-use super::turn::{Call, Run};
+use super::dispatch::Call;
+use super::turn::Run;
 use super::{Current, Loop};
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Kind, RawHandle, SlotId};

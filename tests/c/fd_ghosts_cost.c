@@ -5,7 +5,6 @@
 #include "check.h"
 #include "fd_support.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
@@ -80,17 +79,6 @@ TEST(a_ghost_every_20_ms_beside_900_watchers) {
   CHECK_EQ(loop_free(loop), 0);
   for (int i = 0; i < WATCHERS; i++) CHECK_EQ(close(fds[i]), 0);
   close_copies();
-}
-
-/* Takes every descriptor that is left: a limit below what is open. */
-static struct rlimit take_all_descriptors(void) {
-  struct rlimit old, none;
-  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
-  none = (struct rlimit){1, old.rlim_max};
-  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  CHECK_EQ(open("/", O_RDONLY), -1);
-  CHECK_EQ(errno, EMFILE);
-  return old;
 }
 
 static void count_tick(loop_t *l, uint64_t missed, void *fds) {

@@ -92,6 +92,18 @@ static inline void move_fd(int from, int to) {
   CHECK_EQ(close(from), 0);
 }
 
+/* Takes every descriptor that is left, by a limit below what is open. The old
+ * limit is returned, to be set again. */
+static inline struct rlimit take_all_descriptors(void) {
+  struct rlimit old, none;
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+  none = (struct rlimit){1, old.rlim_max};
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  CHECK_EQ(dup(2), -1);
+  CHECK_EQ(errno, EMFILE);
+  return old;
+}
+
 static inline uint64_t cpu_time(void) {
   struct rusage used;
   CHECK_EQ(getrusage(RUSAGE_SELF, &used), 0);

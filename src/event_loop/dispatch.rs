@@ -1,0 +1,170 @@
+//! Running the snapshot: the third line of a turn.
+//!
+//! Take, let go, then call: a callback is taken out of the structures with everything
+//! it needs, every borrow is dropped, and only then user code runs. It may call back
+//! in, run the loop again, free it, or throw: what has to be done after it
+//! (`finish_current`) is done by the guard of the run when it unwinds.
+
+use super::{Current, Loop};
+use crate::callback::{Callback, FdCallback, TickCallback};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::handle::{Handle, Kind, SlotId};
+use crate::hooks::When;
+use crate::rare::Missed;
+use crate::ready::Entry;
+use crate::timers::State;
+use crate::watchers::{EDGE, ONESHOT};
+
+/// A callback with everything that calling it needs.
+pub(super) enum Call {
+    Plain(Callback),
+    Tick(TickCallback, u64),
+    Fd(FdCallback, i32, u32),
+}
+
+impl Call {
+    /// Runs user code.
+    #[inline]
+    pub(super) fn make(self, on: &Loop) {
+        match self {
+            Call::Plain(callback) => callback.call(on),
+            Call::Tick(callback, ticks) => callback.call(on, ticks),
+            Call::Fd(callback, fd, events) => callback.call(on, fd, events),
+        }
+    }
+}
+impl Loop {
+    /// Runs what is ready now; what that schedules is for the next turn.
+    pub(super) fn run_snapshot(&self, deadline: Option<u64>) -> Result<u64> {
+        let end = self.ready.borrow().end();
+        let mut count = 0;
+        while let Some(call) = self.guarded(|| self.take_call(end))? {
+            call.make(self);
+            self.finish_current();
+            count += 1;
+            if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Takes the next callback of the snapshot out of the structures; its source is
+    /// current from now on.
+    #[inline]
+    pub(super) fn take_call(&self, end: u64) -> Result<Option<Call>> {
+        loop {
+            let popped = self.ready.borrow_mut().pop_before(end);
+            let Some((sequence, entry)) = popped else {
+                return Ok(None);
+            };
+            let call = match entry {
+                Entry::Gone => None,
+                Entry::Soon { callback, rare, .. } => {
+                    self.current.set(Current { handle: sequence as i64, rare, arg: callback.arg });
+                    Some(Call::Plain(callback))
+                }
+                Entry::Timer { id, .. } => self.take_timer(id),
+                Entry::Watch { id, events, .. } => self.take_watch(id, sequence, events),
+            };
+            if call.is_some() {
+                return Ok(call);
+            }
+        }
+    }
+
+    fn set_current(&self, kind: Kind, id: SlotId) {
+        self.current.set(Current { handle: Handle::Slot(kind, id).to_raw(), ..Current::NONE });
+    }
+
+    fn take_timer(&self, id: SlotId) -> Option<Call> {
+        let mut timers = self.timers.borrow_mut();
+        let timer = timers.slots.get_mut(id)?;
+        timer.state = State::Idle;
+        self.set_current(Kind::Timer, id);
+        let period = self.rares.borrow_mut().period(timer.rare);
+        let Some(period) = period else { return Some(Call::Plain(timer.callback)) };
+        // Armed again before the callback: it may cancel or re-schedule itself, or throw.
+        let (ticks, next) = match period.missed {
+            Missed::Run => (1, timer.deadline.saturating_add(period.interval)),
+            Missed::Restart => (1, self.clock.now().saturating_add(period.interval)),
+            Missed::Skip => {
+                let late = self.turn_now().saturating_sub(timer.deadline);
+                let ticks = (late / period.interval).saturating_add(1);
+                (ticks, timer.deadline.saturating_add(ticks.saturating_mul(period.interval)))
+            }
+        };
+        timers.schedule(id, next);
+        Some(Call::Tick(period.callback, ticks))
+    }
+
+    fn take_watch(&self, id: SlotId, sequence: u64, reported: u32) -> Option<Call> {
+        let mut watchers = self.watchers.borrow_mut();
+        let polls = watchers.polls;
+        let watch = watchers.slots.get_mut(id)?;
+        debug_assert_eq!(watch.pending, sequence, "an entry goes with its watcher");
+        watch.pending = 0;
+        // What a budget, an exception or an outer run left lying must still be true.
+        if watch.mask & EDGE == 0 && watch.seen != polls {
+            return None;
+        }
+        let events = watch.share_of(reported);
+        if events == 0 {
+            return None;
+        }
+        let (callback, fd) = (watch.callback, watch.fd);
+        if watch.mask & ONESHOT != 0 {
+            watchers.set_mask(id, 0);
+        }
+        self.set_current(Kind::Watch, id);
+        Some(Call::Fd(callback, fd, events))
+    }
+
+    /// The current callback has returned (or thrown): a one-shot is finished.
+    #[inline]
+    pub(super) fn finish_current(&self) {
+        let current = self.current.replace(Current::NONE);
+        match Handle::from_raw(current.handle) {
+            None => {}
+            Some(Handle::Soon(_)) if !current.rare.is_some() => {}
+            Some(Handle::Soon(_)) => self.end_rare(current.rare, current.arg),
+            Some(Handle::Slot(Kind::Timer, id)) => self.finish_timer(id, current.handle),
+            Some(Handle::Slot(..)) => {}
+        }
+    }
+
+    pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {
+        let idle = self.timers.borrow().slots.get(id).is_some_and(|timer| timer.state == State::Idle);
+        // In an outer run the same timer's callback may still be on the stack.
+        if idle && !self.is_on_outer_stack(handle) {
+            self.end_timer(id);
+        }
+    }
+
+    pub(super) fn call_hooks(&self, when: When) -> Result<()> {
+        if self.hooks.borrow().is_empty(when) {
+            return Ok(());
+        }
+        let newest = self.hooks.borrow().newest();
+        let mut last = 0;
+        loop {
+            let next = self.hooks.borrow().after(when, last, newest);
+            let Some((order, id, callback)) = next else {
+                return Ok(());
+            };
+            last = order;
+            self.set_current(Kind::Hook, id);
+            callback.call(self);
+            self.finish_current();
+            if self.is_closed() {
+                return Err(Error::CLOSED);
+            }
+        }
+    }
+
+    /// Is this the handle of a callback that an outer run is in the middle of?
+    pub(super) fn is_on_outer_stack(&self, handle: i64) -> bool {
+        self.depth.get() > 1 && self.outer.borrow().iter().any(|outer| outer.handle == handle)
+    }
+}

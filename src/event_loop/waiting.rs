@@ -1,0 +1,207 @@
+//! Waiting and collecting: the first two lines of a turn.
+
+use super::Loop;
+use crate::error::Result;
+use crate::hooks::When;
+use crate::poller::Timeout;
+use crate::rare::RareRef;
+use crate::ready::Entry;
+use crate::remote::Post;
+use crate::timers::NEVER;
+
+/// After so many turns memory is looked through for what can be given back.
+const TURNS_OF_A_PERIOD: u32 = 64;
+
+/// How long a turn may wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    Poll,
+    /// Until this time on the loop's clock.
+    Until(u64),
+    Forever,
+}
+
+/// How to ask the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Poll,
+    For(u64),
+    Forever,
+    /// Poll; if nothing is found, the virtual clock moves to this time.
+    Jump(u64),
+}
+
+impl Plan {
+    fn timeout(self) -> Timeout {
+        match self {
+            Plan::Poll | Plan::Jump(_) => Timeout::Poll,
+            Plan::For(ns) => Timeout::For(ns),
+            Plan::Forever => Timeout::Forever,
+        }
+    }
+}
+impl Loop {
+    /// Waits for descriptors, timers and other threads, unless something is ready; what
+    /// happened to descriptors is in the ready queue afterwards.
+    pub(super) fn wait(&self, limit: Limit) -> Result<()> {
+        self.now.set(0);
+        // A callback of the last turn may have flushed.
+        self.stop_resting();
+        if self.may_skip_the_kernel() {
+            return Ok(());
+        }
+        loop {
+            self.call_hooks(When::BeforeWait)?;
+            // What the hook has cancelled is released before a wait that may be long.
+            self.between_turns()?;
+            let mut plan = self.guarded(|| self.plan(limit))?;
+            if plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
+                self.call_hooks(When::WhenIdle)?;
+                self.between_turns()?;
+                plan = self.guarded(|| self.plan(limit))?;
+            }
+            let asked = self.guarded(|| self.ask_kernel(plan.timeout()))?;
+            self.now.set(0);
+            if asked.interrupted {
+                self.call_hooks(When::OnInterrupt)?;
+            } else if let Plan::Jump(time) = plan
+                && !asked.found
+            {
+                self.clock.advance_to(time);
+            }
+            self.call_hooks(When::AfterWait)?;
+            // A wait that ended early, with nothing to show for it, goes on.
+            if asked.found || self.guarded(|| self.is_wait_over(limit))? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// While callbacks stay ready, the kernel is asked once in a while only: a system
+    /// call costs more than twenty callbacks.
+    #[inline]
+    fn may_skip_the_kernel(&self) -> bool {
+        if self.ready.borrow().is_empty() {
+            self.last_poll.set(0);
+            return false;
+        }
+        if self.strict_poll || self.clock.is_virtual() {
+            return false;
+        }
+        let last = self.last_poll.get();
+        let now = self.clock.now();
+        self.now.set(now);
+        if last != 0 && now.saturating_sub(last) < self.poll_gap {
+            return true;
+        }
+        self.last_poll.set(now);
+        false
+    }
+
+    /// How to wait, as things are now.
+    fn plan(&self, limit: Limit) -> Result<Plan> {
+        let idle = self.ready.borrow().is_empty()
+            && limit != Limit::Poll
+            && !self.shared.is_stopping()
+            && !self.shared.has_posts()
+            && !self.clock.is_manual()
+            && !self.watchers.borrow().has_always();
+        if !idle {
+            return Ok(Plan::Poll);
+        }
+        let next = self.timers.borrow_mut().next();
+        let until = match limit {
+            Limit::Until(time) => next.min(time),
+            _ => next,
+        };
+        // Descriptors that are waited for live in real time.
+        let jumps = || limit != Limit::Forever || !self.watchers.borrow().has_waiting();
+        Ok(match self.clock.is_virtual() {
+            _ if until == NEVER => Plan::Forever,
+            true if jumps() => Plan::Jump(until),
+            true => Plan::Forever,
+            false => match until.saturating_sub(self.clock.now()) {
+                0 => Plan::Poll,
+                ns => Plan::For(ns),
+            },
+        })
+    }
+
+    /// After a wait that found nothing: is it over all the same?
+    fn is_wait_over(&self, limit: Limit) -> Result<bool> {
+        self.collect_timers()?;
+        if !self.ready.borrow().is_empty() || self.shared.is_stopping() || self.shared.has_posts() {
+            return Ok(true);
+        }
+        Ok(match limit {
+            Limit::Poll => true,
+            Limit::Until(time) => self.clock.is_manual() || self.turn_now() >= time,
+            Limit::Forever => self.clock.is_manual(),
+        })
+    }
+
+    /// Puts what became ready meanwhile into the ready queue: descriptors have been
+    /// collected with the wait, now due timers, then posts.
+    pub(super) fn collect(&self) -> Result<()> {
+        self.collect_timers()?;
+        if self.shared.has_posts() || !self.incoming.borrow().0.is_empty() {
+            self.collect_posts()?;
+        }
+        let turns = self.turns.get().wrapping_add(1);
+        self.turns.set(turns);
+        if turns.is_multiple_of(TURNS_OF_A_PERIOD) {
+            self.trim();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn collect_timers(&self) -> Result<()> {
+        let mut timers = self.timers.borrow_mut();
+        if timers.next_at_least() == NEVER {
+            return Ok(());
+        }
+        let mut ready = self.ready.borrow_mut();
+        timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
+    }
+
+    fn collect_posts(&self) -> Result<()> {
+        let mut incoming = self.incoming.borrow_mut();
+        loop {
+            let head = incoming.0.head();
+            let Some(post) = incoming.0.get_mut(head).and_then(|post| *post) else {
+                if !self.shared.has_posts() {
+                    return Ok(());
+                }
+                self.shared.take_posts(&mut incoming);
+                continue;
+            };
+            self.accept(post)?;
+            incoming.0.pop();
+        }
+    }
+
+    /// One post into the ready queue; nothing changes when there is no memory.
+    fn accept(&self, Post { callback, release }: Post) -> Result<()> {
+        let mut rare = RareRef::NONE;
+        if let Some(release) = release {
+            self.promise_release(&mut rare, release)?;
+        }
+        let pushed = self.ready.borrow_mut().push(Entry::Soon { callback, rare, unref: false });
+        if pushed.is_err() && rare.is_some() {
+            self.rares.borrow_mut().take(rare);
+            self.releases.borrow_mut().withdraw();
+        }
+        pushed.map(drop)
+    }
+
+    fn trim(&self) {
+        self.ready.borrow_mut().trim();
+        self.timers.borrow_mut().trim();
+        self.watchers.borrow_mut().trim();
+        self.rares.borrow_mut().trim();
+        self.releases.borrow_mut().trim();
+        self.incoming.borrow_mut().0.trim(0);
+        self.shared.trim();
+    }
+}
