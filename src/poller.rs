@@ -8,7 +8,8 @@
 //!   token. Errors are the system's: `EEXIST` when the same open file is registered
 //!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
 //!   when none is, `EPERM` when it cannot be waited for.
-//! * [`Poller::is_registered`] asks whether the number still means the same open file.
+//! * [`Poller::is_registered`] asks whether the number still means the same open file,
+//!   [`Poller::is_open`] whether it means any.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than
 //!   about the system's wake-up latency beyond it; it may return early with nothing. It
 //!   fails with `EINTR`.

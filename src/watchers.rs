@@ -82,7 +82,8 @@ struct Fd {
     generation: u32,
     /// The events that the kernel looks for, if `registered`.
     kernel: u32,
-    /// Counts its reports, to ask once in a while whether the file is still open.
+    /// Counts its reports since the last update, to ask once in a while whether the file is
+    /// still open: one that was closed, and lives on in a duplicate, is reported for ever.
     reports: u16,
     registered: bool,
     changed: bool,
@@ -149,6 +150,10 @@ pub struct Watchers {
     unref: usize,
     /// How many wait for something and keep `loop_run` going.
     waiting: usize,
+}
+
+fn is_check_due(reports: u16) -> bool {
+    reports == 16 || reports.is_multiple_of(256)
 }
 
 fn token(fd: i32, generation: u32) -> u64 {
@@ -306,7 +311,10 @@ impl Watchers {
         self.change(id.index, |watch| watch.mask = mask);
         let Watch { fd, detached, .. } = *self.slots.at(id.index);
         if !detached {
-            self.fd_mut(fd).rearm |= mask & EDGE != 0;
+            let entry = self.fd_mut(fd);
+            entry.rearm |= mask & EDGE != 0;
+            // Somebody looks after it.
+            entry.reports = 0;
             self.mark_changed(fd);
         }
     }
@@ -444,27 +452,35 @@ impl Watchers {
         if !wanted || lost {
             self.mark_changed(fd);
         }
-        // A file that was closed, and lives on in a duplicate, is reported for ever.
-        if wanted && (reports == 16 || reports.is_multiple_of(256)) {
+        if wanted && is_check_due(reports) {
             return Report::Check(Change { fd, what: What::Add, events: kernel, token: event_token });
         }
         if wanted { Report::Delivered } else { Report::Unwanted }
     }
 
-    /// Hands every active watcher of an unwatchable descriptor to `emit`.
+    /// Hands every active watcher of an unwatchable descriptor to `emit`. Returns one of those
+    /// descriptors when it is time to ask whether it is still open.
     pub fn report_always(
         &mut self,
         mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Option<i32>> {
+        let mut to_check = None;
         for id in &self.always {
             let watch = self.slots.at(id.index);
             let share = watch.share_of(READABLE | WRITABLE);
-            if share != 0 {
-                watch.seen = self.polls;
-                emit(*id, watch, share)?;
+            if share == 0 {
+                continue;
+            }
+            watch.seen = self.polls;
+            emit(*id, watch, share)?;
+            if let Some(entry) = self.fds.get_mut(watch.fd as usize) {
+                entry.reports = entry.reports.wrapping_add(1);
+                if is_check_due(entry.reports) {
+                    to_check = Some(watch.fd);
+                }
             }
         }
-        Ok(())
+        Ok(to_check)
     }
 
     /// Is any watcher ready once every turn?

@@ -225,7 +225,11 @@ impl Loop {
             }
         }
         if watchers.has_always() {
-            watchers.report_always(|id, watch, share| push_event(&mut ready, id, watch, share))?;
+            let to_check =
+                watchers.report_always(|id, watch, share| push_event(&mut ready, id, watch, share))?;
+            if let Some(fd) = to_check.filter(|fd| !poller.is_open(*fd)) {
+                watchers.detach_all(fd, |sequence| ready.discard(sequence));
+            }
             delivered = true;
         }
         Ok(delivered)

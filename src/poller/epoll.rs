@@ -173,6 +173,11 @@ impl Poller {
         }
     }
 
+    pub fn is_open(&self, fd: RawFd) -> bool {
+        // SAFETY: asks for a flag, and says so when `fd` is none.
+        unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+    }
+
     /// Starts over with a set that holds nothing but the poller's own descriptors.
     pub fn renew(&mut self) -> Result<()> {
         let fresh = Poller { set: mio::Poll::new()?, timer: None, found: Vec::new(), outer: None, ..*self };

@@ -63,8 +63,8 @@ TEST(a_ghost_every_20_ms) {
 }
 
 /* Renewing this set takes a while, so it is done less often. */
-TEST(a_ghost_every_20_ms_beside_900_watchers) {
-  enum { WATCHERS = 900 };
+TEST(a_ghost_every_20_ms_beside_800_watchers) {
+  enum { WATCHERS = 800 };
   static int fds[WATCHERS];
   struct seen seen = {0, 0};
   loop = loop_new();

@@ -29,7 +29,11 @@ static int write_limit(const char *text) {
 static void use_up_all_but_some(void) {
   struct epoll_event event = {EPOLLIN, {0}};
   static int sets[SETS];
+  struct rlimit limit;
   int quiet = eventfd(0, 0);
+  CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  limit.rlim_cur = limit.rlim_max;
+  CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
   for (int s = 0; s < SETS; s++) CHECK((sets[s] = epoll_create1(0)) >= 0);
   for (int i = 0; i < IN_EACH; i++) {
     int fd = dup(quiet);

@@ -1,0 +1,133 @@
+/* What the host_*.c, thread_*.c, pull_*.c and fork_*.c tests share: loops,
+ * pairs of descriptors, threads, and a host's wait for one descriptor. Including
+ * this also ends a test that hangs: a lost wake-up is a hang. */
+#ifndef EVLOOP_TESTS_HOST_SUPPORT_H
+#define EVLOOP_TESTS_HOST_SUPPORT_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "check.h"
+
+__attribute__((constructor)) static void hang_guard(void) { alarm(60); }
+
+#define HOUR (UINT64_C(3600) * NS_PER_SEC)
+
+static inline loop_t *new_loop(uint32_t flags) {
+  loop_options_t options = {.size = sizeof options, .flags = flags};
+  loop_t *loop = NULL;
+  CHECK_EQ(loop_new_with(&options, &loop), 0);
+  CHECK(loop != NULL);
+  return loop;
+}
+
+static inline void free_loop(loop_t *loop) { CHECK_EQ(loop_free(loop), 0); }
+
+/* Callbacks whose argument is an int that they count up. */
+static inline void count_run(loop_t *loop, void *arg) {
+  (void)loop;
+  ++*(int *)arg;
+}
+
+static inline void count_tick(loop_t *loop, uint64_t ticks, void *arg) {
+  (void)ticks;
+  count_run(loop, arg);
+}
+
+static inline void count_event(loop_t *loop, int fd, uint32_t events, void *arg) {
+  (void)fd;
+  CHECK(events != 0);
+  count_run(loop, arg);
+}
+
+static inline void count_release(void *arg) { ++*(int *)arg; }
+
+static inline void stop_loop(loop_t *loop, void *arg) {
+  (void)arg;
+  CHECK_EQ(loop_stop(loop), 0);
+}
+
+static inline void make_pair(int fds[2]) {
+  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+}
+
+static inline void close_pair(int fds[2]) {
+  CHECK_EQ(close(fds[0]), 0);
+  CHECK_EQ(close(fds[1]), 0);
+}
+
+static inline void put_byte(int fd) { CHECK_EQ(send(fd, "x", 1, 0), 1); }
+
+static inline void take_byte(int fd) {
+  char byte;
+  CHECK_EQ(recv(fd, &byte, 1, 0), 1);
+}
+
+/* Answers each byte with a byte, and counts it. */
+static inline void echo_byte(loop_t *loop, int fd, uint32_t events, void *arg) {
+  CHECK_EQ(events, LOOP_READABLE);
+  take_byte(fd);
+  put_byte(fd);
+  count_run(loop, arg);
+}
+
+/* Would a host that waits for this descriptor go on now? */
+static inline int is_readable(int fd) {
+  struct pollfd one = {fd, POLLIN, 0};
+  int count = poll(&one, 1, 0);
+  CHECK(count >= 0);
+  return count;
+}
+
+/* A host's wait: for this descriptor alone, and without any time limit. */
+static inline void wait_readable(int fd) {
+  struct pollfd one = {fd, POLLIN, 0};
+  int count;
+  do {
+    count = poll(&one, 1, -1);
+  } while (count == -1 && errno == EINTR);
+  CHECK_EQ(count, 1);
+}
+
+/* The loop has nothing to do: its descriptor is quiet, at the latest after the
+ * one run for nothing that is allowed. */
+static inline void check_quiet(loop_t *loop) {
+  int fd = loop_fd(loop);
+  CHECK(fd >= 0);
+  if (is_readable(fd)) CHECK_EQ(loop_run_once(loop, 0), 0);
+  CHECK_EQ(is_readable(fd), 0);
+  CHECK(loop_timeout(loop) > 0);
+}
+
+static inline pthread_t start_thread(void *(*body)(void *), void *arg) {
+  pthread_t thread;
+  CHECK_EQ(pthread_create(&thread, NULL, body, arg), 0);
+  return thread;
+}
+
+static inline void join_thread(pthread_t thread) { CHECK_EQ(pthread_join(thread, NULL), 0); }
+
+static inline void on_thread(void *(*body)(void *), void *arg) {
+  join_thread(start_thread(body, arg));
+}
+
+/* What the process has used of all its CPUs. */
+static inline uint64_t cpu_time(void) {
+  struct rusage used;
+  CHECK_EQ(getrusage(RUSAGE_SELF, &used), 0);
+  return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * NS_PER_SEC +
+         US(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
+/* Pseudo-random numbers, the same in every run; a state for each thread. */
+static inline uint64_t next_random(uint64_t *state) {
+  *state += 0x9e3779b97f4a7c15u;
+  uint64_t mixed = (*state ^ (*state >> 30)) * 0xbf58476d1ce4e5b9u;
+  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111ebu;
+  return mixed ^ (mixed >> 31);
+}
+
+#endif
