@@ -356,7 +356,15 @@ impl Loop {
     }
 
     /// Calls the release functions that are due. Only where no callback is on the stack.
+    #[inline]
     fn make_releases(&self) {
+        if !self.releases.borrow().is_empty() || self.is_closed() {
+            self.make_some_releases();
+        }
+    }
+
+    #[cold]
+    fn make_some_releases(&self) {
         loop {
             let due = self.releases.borrow_mut().pop();
             let Some((release, arg)) = due else { break };

@@ -35,7 +35,7 @@ pub enum Entry {
 /// An entry in three words. (As an enum it would be as small, but written in pieces and
 /// read back whole, which the processor cannot forward: 12 cycles a callback.)
 #[derive(Clone, Copy)]
-struct Packed {
+pub struct Packed {
     /// Kind, UNREF, and in the upper half what is rare or what happened.
     head: u64,
     /// A slot's id stands in place of the argument, without a function.
@@ -69,8 +69,14 @@ impl Packed {
         }
     }
 
-    #[inline]
-    fn entry(self) -> Entry {
+    /// The callback of a live soon-entry, which is the most frequent kind.
+    #[inline(always)]
+    pub fn as_soon(self) -> Option<(Callback, RareRef)> {
+        let rare = RareRef::from_bits((self.head >> 32) as u32);
+        (self.head & KIND == SOON).then_some((self.callback, rare))
+    }
+
+    pub fn entry(self) -> Entry {
         let (unref, upper) = (self.is_unref(), (self.head >> 32) as u32);
         let bits = self.callback.arg.addr() as u64;
         let id = SlotId { index: (bits >> 32) as u32, generation: bits as u32 };
@@ -138,15 +144,15 @@ impl Ready {
     }
 
     /// Takes the first live entry before `end`, with its number.
-    #[inline]
-    pub fn pop_before(&mut self, end: u64) -> Option<(u64, Entry)> {
+    #[inline(always)] // in the middle of every dispatch
+    pub fn pop_before(&mut self, end: u64) -> Option<(u64, Packed)> {
         while self.ring.head() < end {
             let sequence = self.ring.head();
             let packed = self.ring.pop()?;
             if packed.is_live() {
                 self.live -= 1;
                 self.live_unref -= usize::from(packed.is_unref());
-                return Some((sequence, packed.entry()));
+                return Some((sequence, packed));
             }
         }
         None
@@ -236,11 +242,11 @@ mod tests {
         ready.push(soon(3)).unwrap();
         let mut seen = Vec::new();
         while let Some((_, entry)) = ready.pop_before(end) {
-            seen.push(number(entry));
+            seen.push(number(entry.entry()));
         }
         assert_eq!(seen, [0, 1, 2]);
         assert!(!ready.is_empty());
-        assert_eq!(number(ready.pop_before(ready.end()).unwrap().1), 3);
+        assert_eq!(number(ready.pop_before(ready.end()).unwrap().1.entry()), 3);
         assert!(ready.is_empty());
     }
 
@@ -253,7 +259,7 @@ mod tests {
             assert!(ready.remove(*sequence).is_none());
         }
         for expected in (0..5000).step_by(2) {
-            assert_eq!(number(ready.pop_before(u64::MAX).unwrap().1), expected);
+            assert_eq!(number(ready.pop_before(u64::MAX).unwrap().1.entry()), expected);
         }
         assert!(ready.is_empty());
         assert!(ready.pop_before(u64::MAX).is_none());

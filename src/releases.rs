@@ -39,6 +39,10 @@ impl Releases {
     }
 
     #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.due.is_empty()
+    }
+
     pub fn pop(&mut self) -> Option<(Release, *mut c_void)> {
         self.due.pop().flatten()
     }

@@ -126,14 +126,26 @@ impl<T> Slots<T> {
         if slot.generation != id.generation || matches!(slot.state, State::Free(_)) {
             return None;
         }
-        let State::Taken(value) = std::mem::replace(&mut slot.state, State::Free(block.free)) else {
+        let State::Taken(value) = std::mem::replace(&mut slot.state, State::Free(NONE)) else {
             unreachable!("the slot has just been found taken");
         };
+        self.release(id);
+        Some(value)
+    }
+
+    /// Empties a slot that is known to be taken, where its value is not needed any more.
+    #[inline]
+    pub fn release(&mut self, id: SlotId) {
+        let number = id.index as usize / BLOCK;
+        let block = &mut self.blocks[number];
+        let offset = id.index % BLOCK as u32;
+        let slot = &mut block.slots[offset as usize];
+        slot.state = State::Free(block.free);
         self.len -= 1;
         slot.generation += 1;
         if slot.generation > self.last_generation {
             // Retired: it stays counted as taken, and on no list.
-            return Some(value);
+            return;
         }
         block.free = offset;
         block.taken -= 1;
@@ -142,7 +154,6 @@ impl<T> Slots<T> {
         }
         self.room[number / 64] |= 1 << (number % 64);
         self.first_room = self.first_room.min(number / 64);
-        Some(value)
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::handle::SlotId;
 use crate::rare::RareRef;
 use crate::slots::Slots;
 use crate::wheel::Wheel;
+use std::ffi::c_void;
 
 pub use crate::wheel::NEVER;
 
@@ -90,20 +91,30 @@ impl Timers {
 
     /// Gives a timer a new deadline, whatever it was doing. `false`: stale.
     pub fn schedule(&mut self, id: SlotId, deadline: u64) -> bool {
+        if self.restart(id, deadline) {
+            return true;
+        }
         let Some(timer) = self.slots.get_mut(id) else {
+            return false;
+        };
+        self.order += 1;
+        (timer.order, timer.deadline, timer.state) = (self.order, deadline, State::Armed);
+        self.armed += 1;
+        self.armed_unref += usize::from(timer.unref);
+        self.wheel.insert(&mut self.slots, id.index);
+        true
+    }
+
+    /// Gives an armed timer a new deadline. `false`: it is not armed.
+    #[inline]
+    pub fn restart(&mut self, id: SlotId, deadline: u64) -> bool {
+        let Some(timer) = self.slots.get_mut(id).filter(|timer| timer.is_armed()) else {
             return false;
         };
         self.order += 1;
         timer.order = self.order;
         let old = std::mem::replace(&mut timer.deadline, deadline);
-        if timer.is_armed() {
-            self.wheel.moved(&mut self.slots, id.index, old);
-        } else {
-            timer.state = State::Armed;
-            self.armed += 1;
-            self.armed_unref += usize::from(timer.unref);
-            self.wheel.insert(&mut self.slots, id.index);
-        }
+        self.wheel.moved(&mut self.slots, id.index, old, deadline);
         true
     }
 
@@ -120,6 +131,18 @@ impl Timers {
         timer.state = state;
         self.armed -= 1;
         self.armed_unref -= usize::from(timer.unref);
+    }
+
+    /// Ends a timer if it is armed: its rare things and its argument are returned.
+    #[inline]
+    pub fn remove_armed(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
+        let timer = self.slots.get(id).filter(|timer| timer.is_armed())?;
+        let (rare, arg, unref) = (timer.rare, timer.callback.arg, timer.unref);
+        self.wheel.remove(&mut self.slots, id.index);
+        self.slots.release(id);
+        self.armed -= 1;
+        self.armed_unref -= usize::from(unref);
+        Some((rare, arg))
     }
 
     /// Ends a timer; what it was is returned. `None`: stale.

@@ -86,16 +86,16 @@ impl Wheel {
     /// Takes a timer out.
     #[inline]
     pub fn remove(&mut self, timers: &mut Slots<Timer>, index: u32) {
-        let deadline = timers.at(index).deadline;
-        self.unlink(timers, index);
+        let Timer { deadline, previous, next, bucket, .. } = *timers.at(index);
+        self.close_gap(timers, previous, next, bucket);
         self.no_longer_at(deadline);
     }
 
     /// The timer in the wheel whose deadline was `old` has got another, which stands in
     /// it already.
     #[inline]
-    pub fn moved(&mut self, timers: &mut Slots<Timer>, index: u32, old: u64) {
-        if timers.at(index).deadline >= old {
+    pub fn moved(&mut self, timers: &mut Slots<Timer>, index: u32, old: u64, new: u64) {
+        if new >= old {
             self.no_longer_at(old);
         } else {
             self.unlink(timers, index);
@@ -135,6 +135,11 @@ impl Wheel {
     #[inline]
     fn unlink(&mut self, timers: &mut Slots<Timer>, index: u32) {
         let Timer { previous, next, bucket, .. } = *timers.at(index);
+        self.close_gap(timers, previous, next, bucket);
+    }
+
+    #[inline]
+    fn close_gap(&mut self, timers: &mut Slots<Timer>, previous: u32, next: u32, bucket: u16) {
         if next != NONE {
             timers.at(next).previous = previous;
         }

@@ -99,6 +99,12 @@ impl Loop {
     }
 
     fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
+            && self.timers.borrow_mut().restart(id, deadline)
+        {
+            self.changed();
+            return Ok(());
+        }
         let id = self.slot_of(handle, Kind::Timer)?;
         let mut timers = self.timers.borrow_mut();
         let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
@@ -189,8 +195,25 @@ impl Loop {
     }
 
     /// Ends a source: its callback will not run.
+    #[inline]
     pub fn cancel(&self, handle: RawHandle) -> Result<()> {
         self.check()?;
+        // The most frequent case: an armed timer whose callback is not on the stack.
+        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
+            && self.depth.get() <= 1
+            && self.current.get().handle != handle
+        {
+            let removed = self.timers.borrow_mut().remove_armed(id);
+            if let Some((rare, arg)) = removed {
+                self.end_rare(rare, arg);
+                self.changed();
+                return Ok(());
+            }
+        }
+        self.cancel_any(handle)
+    }
+
+    fn cancel_any(&self, handle: RawHandle) -> Result<()> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
                 let removed = self.ready.borrow_mut().remove(sequence);
@@ -241,9 +264,12 @@ impl Loop {
     /// Frees the rare things of a source that has ended; its release falls due.
     #[inline]
     pub(super) fn end_rare(&self, rare: RareRef, arg: *mut c_void) {
-        if !rare.is_some() {
-            return;
+        if rare.is_some() {
+            self.end_some_rare(rare, arg);
         }
+    }
+
+    fn end_some_rare(&self, rare: RareRef, arg: *mut c_void) {
         let rare = self.rares.borrow_mut().take(rare);
         if let Some(release) = rare.and_then(|rare| rare.release) {
             self.releases.borrow_mut().fall_due(release, arg);
@@ -386,10 +412,9 @@ impl Loop {
     pub(super) fn end_all_sources(&self) -> Result<()> {
         loop {
             let popped = self.ready.borrow_mut().pop_before(u64::MAX);
-            match popped {
-                None => break,
-                Some((_, Entry::Soon { callback, rare, .. })) => self.end_rare(rare, callback.arg),
-                Some(_) => {}
+            let Some((_, packed)) = popped else { break };
+            if let Some((callback, rare)) = packed.as_soon() {
+                self.end_rare(rare, callback.arg);
             }
         }
         self.finish_handed()?;

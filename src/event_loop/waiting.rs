@@ -157,10 +157,14 @@ impl Loop {
 
     #[inline]
     fn collect_timers(&self) -> Result<()> {
-        let mut timers = self.timers.borrow_mut();
-        if timers.next_at_least() == NEVER {
+        if self.timers.borrow().next_at_least() == NEVER {
             return Ok(());
         }
+        self.collect_due_timers()
+    }
+
+    fn collect_due_timers(&self) -> Result<()> {
+        let mut timers = self.timers.borrow_mut();
         let mut ready = self.ready.borrow_mut();
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
     }
