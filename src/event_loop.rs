@@ -2,13 +2,15 @@
 //!
 //! All methods take `&self`, since callbacks call back in. Invariant: no borrow of a part
 //! is held while user code runs. The turn is in `event_loop/turn.rs`, its parts are in
-//! `waiting.rs` and `dispatch.rs`, the sources in `sources.rs` and `watching.rs`, hosts in
+//! `waiting.rs` and `dispatch.rs`, the sources in `callbacks.rs`, `watching.rs` and
+//! `handles.rs`, hosts in
 //! `embedding.rs` and `pull.rs`.
 
+mod callbacks;
 mod dispatch;
 mod embedding;
+mod handles;
 mod pull;
-mod sources;
 mod turn;
 mod waiting;
 mod watching;

@@ -1,0 +1,142 @@
+//! Making sources: soon, later, at, every, hooks. (Descriptors: `watching.rs`.)
+
+use super::Loop;
+use crate::callback::{Callback, Release, TickCallback};
+use crate::error::{Error, Result};
+use crate::handle::{Handle, Kind, RawHandle};
+use crate::hooks::When;
+use crate::rare::{Missed, Period, RareRef};
+use crate::ready::Entry;
+use crate::remote::Post;
+use crate::timers::NEVER;
+
+impl Loop {
+    /// Runs a callback in the next turn.
+    #[inline]
+    pub fn call_soon(&self, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        self.may_be_pulled(callback.is_pulled())?;
+        let entry = Entry::Soon { callback, rare: RareRef::NONE, unref: false };
+        let sequence = self.ready.borrow_mut().push(entry)?;
+        self.changed();
+        Ok(Handle::Soon(sequence).to_raw())
+    }
+
+    /// Runs a callback in the next turn after this moment; any thread.
+    pub fn call_soon_threadsafe(&self, callback: Callback, release: Option<Release>) -> Result<()> {
+        self.check_open()?;
+        self.may_be_pulled(callback.is_pulled())?;
+        self.shared.post(Post { callback, release })
+    }
+
+    /// Runs a callback `delay` nanoseconds from now.
+    pub fn call_later(&self, delay: u64, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        self.add_timer(self.clock.now().saturating_add(delay), callback)
+    }
+
+    /// Runs a callback when the clock says `deadline`.
+    pub fn call_at(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        self.add_timer(deadline, callback)
+    }
+
+    fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
+        self.may_be_pulled(callback.is_pulled())?;
+        let id = self.timers.borrow_mut().insert(deadline, callback, RareRef::NONE)?;
+        self.changed();
+        Ok(Handle::Slot(Kind::Timer, id).to_raw())
+    }
+
+    /// Runs a callback `first` nanoseconds from now and then every `interval`.
+    pub fn call_every(
+        &self,
+        first: u64,
+        interval: u64,
+        missed: Missed,
+        callback: TickCallback,
+    ) -> Result<RawHandle> {
+        self.check()?;
+        self.may_be_pulled(callback.is_pulled())?;
+        if interval == 0 {
+            return Err(Error::INVALID);
+        }
+        let deadline = self.clock.now().saturating_add(first);
+        let mut rares = self.rares.borrow_mut();
+        let mut rare = RareRef::NONE;
+        rares.get_or_make(&mut rare)?.period = Some(Period { callback, interval, missed });
+        let inserted = self.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), rare);
+        if inserted.is_err() {
+            rares.take(rare);
+        }
+        drop(rares);
+        self.changed();
+        Ok(Handle::Slot(Kind::Timer, inserted?).to_raw())
+    }
+
+    /// Gives a timer the deadline `delay` nanoseconds from now.
+    pub fn reschedule(&self, handle: RawHandle, delay: u64) -> Result<()> {
+        self.check()?;
+        self.set_deadline(handle, self.clock.now().saturating_add(delay))
+    }
+
+    /// Gives a timer another deadline.
+    pub fn reschedule_at(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        self.check()?;
+        self.set_deadline(handle, deadline)
+    }
+
+    fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
+            && self.timers.borrow_mut().restart(id, deadline)
+        {
+            self.changed();
+            return Ok(());
+        }
+        let id = self.slot_of(handle, Kind::Timer)?;
+        let mut timers = self.timers.borrow_mut();
+        let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
+        if let Some(sequence) = place {
+            self.ready.borrow_mut().remove(sequence);
+        }
+        timers.schedule(id, deadline);
+        drop(timers);
+        self.changed();
+        Ok(())
+    }
+
+    /// Nanoseconds until a timer is due; [`NEVER`] as `i64::MAX`.
+    pub fn remaining(&self, handle: RawHandle) -> Result<i64> {
+        self.check()?;
+        let id = self.slot_of(handle, Kind::Timer)?;
+        let timers = self.timers.borrow();
+        let timer = timers.slots.get(id).ok_or(Error::STALE)?;
+        if !timer.is_armed() {
+            return Ok(0);
+        }
+        let left = match timer.deadline {
+            NEVER => NEVER,
+            deadline => deadline.saturating_sub(self.clock.now()),
+        };
+        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+    }
+
+    /// Adds a hook.
+    pub fn add_hook(&self, when: When, callback: Callback) -> Result<RawHandle> {
+        self.check()?;
+        if callback.is_pulled() {
+            return Err(Error::NO_CALLBACK);
+        }
+        let id = self.hooks.borrow_mut().insert(when, callback)?;
+        Ok(Handle::Slot(Kind::Hook, id).to_raw())
+    }
+
+    /// A source without a callback is for pull mode.
+    #[inline]
+    pub(super) fn may_be_pulled(&self, is_pulled: bool) -> Result<()> {
+        match is_pulled && self.pull.is_none() {
+            true => Err(Error::NO_CALLBACK),
+            false => Ok(()),
+        }
+    }
+}
