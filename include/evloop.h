@@ -58,8 +58,8 @@
  * thread that runs the loop, or any one while it rests. A call from a wrong thread while it
  * runs is LOOP_EWRONGTHREAD and does nothing. "Any thread" means any, at any time until
  * loop_free; functions that a signal handler may call say so. Loops share nothing with each
- * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED; it may
- * only call loop_free, which leaves the parent's loop alone.
+ * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED, until it calls
+ * loop_after_fork; it may also loop_free, which leaves the parent's loop alone.
  *
  * Ownership
  *
@@ -92,8 +92,8 @@
  *
  * A C++ exception may leave any callback and hook (not a release function). It passes through
  * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. longjmp and pthread_exit out of a callback are not
- * supported.
+ * is still ready, and the loop can be run again. longjmp, pthread_exit and
+ * pthread_cancel out of a callback are not supported.
  *
  * Costs
  *
@@ -194,8 +194,9 @@ typedef int64_t loop_handle_t;
 /**
  * A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
  * would wait for a timer it moves to the timer's time instead. An hour of timers takes a
- * millisecond. While a descriptor is watched (not with loop_unref), the loop waits for it
- * in real time; but a loop_run_once with a time limit never does.
+ * millisecond. While a descriptor is watched, the loop waits for it in real time and its clock
+ * stands still: loop_unref watchers that shall not hold the clock. (A loop_run_once with a time
+ * limit never waits in real time.)
  */
 #define LOOP_VIRTUAL_CLOCK 8
 
@@ -249,7 +250,8 @@ typedef struct loop_options_t {
  * Makes a loop.
  *
  * Returns NULL when there is no memory or no descriptor left; loop_new_with says which.
- * Takes two descriptors (an epoll set and an eventfd, close-on-exec). Any thread.
+ * Takes two descriptors (an epoll set and an eventfd, close-on-exec), and a third (a timerfd) when
+ * it first waits for less than about 60 us. Any thread.
  */
 loop_t *loop_new(void);
 
@@ -299,12 +301,12 @@ void *loop_data(loop_t *loop);
  * were ready then (the *snapshot*), in order; what they schedule is for the next turn.
  *
  * A callback may make a run call: the run nests. First the rest of the outer snapshot
- * runs, then turns follow as usual. A source whose callback is on the stack is delivered
+ * runs, with what has been scheduled since, then turns follow as usual. A source whose callback is on the stack is delivered
  * again like any other (pause it with loop_watch_update if you do not want that).
  *
  * Errors of all run functions: LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED
  * (a callback freed the loop: the pointer is dead unless this run is nested), LOOP_EPANIC,
- * LOOP_ELIMIT (65,536 nested runs), and what the system says when it cannot wait
+ * LOOP_ELIMIT (1,000 nested runs), and what the system says when it cannot wait
  * (-ENOMEM, -ENOSPC): nothing is lost then, and the loop can be run again.
  */
 
@@ -322,8 +324,8 @@ int loop_run_forever(loop_t *loop);
  *
  * What keeps it going: callbacks that are ready, timers, watchers (paused ones too), posts
  * of other threads. What does not: hooks, and sources with loop_unref. Returns 0 when it
- * was stopped, 1 when nothing is left (at once, if there is nothing to begin with), or an
- * error. Threads as loop_run_forever.
+ * was stopped (with a manual clock also when nothing is ready), 1 when nothing is left (at
+ * once, if there is nothing to begin with), or an error. Threads as loop_run_forever.
  */
 int loop_run(loop_t *loop);
 
@@ -353,8 +355,9 @@ int loop_run_ready(loop_t *loop, uint64_t budget_ns);
  * Ends the innermost run when its present snapshot has run, as in asyncio.
  *
  * With no run on the stack it is remembered: the next run makes one turn that does not
- * wait, and returns. Several calls before that count as one. Returns 0, LOOP_ENULL or
- * LOOP_EFORKED. Any thread, signal handlers too.
+ * wait, and returns. Several calls before that count as one. A run that ends by an exception has
+ * used it up as well. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
+ * handlers too.
  */
 int loop_stop(loop_t *loop);
 
@@ -501,8 +504,9 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
 int loop_cancel(loop_t *loop, loop_handle_t handle);
 
 /**
- * Is the source going to run, as things are? 1; or 0, also for stale handles and numbers
- * that are none; or an error. Loop's thread.
+ * May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
+ * watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
+ * none; or an error. Loop's thread.
  */
 int loop_is_active(loop_t *loop, loop_handle_t handle);
 
@@ -575,7 +579,10 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  * A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
  *
  * Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
- * was closed is silent until it is cancelled. Its number may be reused at once: a new watcher
+ * was closed is silent until it is cancelled. (If the file lives on in a duplicate or in a child
+ * process, the kernel goes on reporting it under the old number; the library finds out after 16
+ * reports, on a long-lived busy watcher after 256, and the watcher is silent from then on. Cancel
+ * first where that matters.) Its number may be reused at once: a new watcher
  * on the number hears nothing that was meant for the old file, and the old watcher hears
  * nothing of the new one.
  */
@@ -638,10 +645,15 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *
  * Returns the watcher's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK (unknown
  * bits), LOOP_EBUSY (see LOOP_EDGE), -EBADF (negative or closed), -EPERM (see LOOP_ALWAYS),
- * -ENOSPC (the system's limit of watched descriptors), -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
+ * -ENOSPC (the system's limit of watched descriptors), -ELOOP (sets of descriptors nested too deeply),
+ * -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
  * LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
  */
-loop_handle_t loop_watch_fd(loop_t *loop, int fd, uint32_t events, loop_fd_cb cb, void *arg);
+loop_handle_t loop_watch_fd(loop_t *loop,
+                            int fd,
+                            uint32_t events,
+                            loop_fd_cb cb,
+                            void *arg);
 
 /**
  * Gives a watcher another mask with its flags; 0 pauses it.
@@ -669,7 +681,8 @@ int loop_watch_events(loop_t *loop, loop_handle_t watch);
  *
  * Hooks are called round the wait, for guests that have to be asked before the loop sleeps
  * (X11, ZeroMQ, GLib) and for your own housekeeping. They are cancelled, named and released
- * like every source, do not keep loop_run going, and may do whatever a callback may.
+ * like every source, do not keep loop_run going, and may do whatever a callback may (one that
+ * runs the loop is called again by that run: it has to end the recursion itself).
  * Hooks of one kind run in the order of their making; one that a hook adds runs from the
  * next time on.
  */
@@ -730,11 +743,11 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
 int loop_call_soon_threadsafe(loop_t *loop, loop_cb cb, void *arg, loop_release_cb release);
 
 /**
- * Ends the loop's wait: the turn goes on with what there is. A loop that does not wait now
- * does not block in its next wait.
+ * Ends the loop's wait: the turn goes on with what there is. If the loop does not wait now, the
+ * next time it asks the kernel does not block.
  *
- * Several calls before that count as one. Returns 0, LOOP_ENULL or LOOP_EFORKED. Any thread,
- * signal handlers too; errno is left alone.
+ * Several calls before that count as one. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any
+ * thread, signal handlers too; errno is left alone.
  */
 int loop_wake(loop_t *loop);
 
@@ -973,7 +986,7 @@ int loop_advance(loop_t *loop, uint64_t ns);
 #define LOOP_EKIND -20004
 
 /**
- * Unknown or contradictory bits in an event mask.
+ * Unknown bits in an event mask.
  */
 #define LOOP_EMASK -20005
 
@@ -1049,8 +1062,8 @@ int loop_advance(loop_t *loop, uint64_t ns);
 const char *loop_strerror(int code);
 
 /**
- * The name of a code, such as "LOOP_ESTALE" or "EBADF"; "UNKNOWN" when there is none. A
- * static string, never NULL. Any thread.
+ * The name of a code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above, "UNKNOWN" when there
+ * is none. A static string, never NULL. Any thread.
  */
 const char *loop_error_name(int code);
 

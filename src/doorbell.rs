@@ -3,9 +3,9 @@
 //! A poster first puts its work down, then [`Doorbell::ring`]s, which swaps `NOTIFIED` in:
 //! only the first ring after the loop went to sleep or to rest needs a system call, so
 //! a burst costs one, and none while the loop is awake. The loop first swaps `NOTIFIED`
-//! out, then looks for work; it goes to sleep (or to rest) only by exchanging `AWAKE` for
-//! it, which fails when somebody rang meanwhile. So work that was put down is seen, or
-//! somebody is told of it: never neither. All of it is SeqCst: the work (a queue, a flag)
+//! out, then looks for work; it goes to sleep only by exchanging `AWAKE` for `ASLEEP`, which
+//! fails when somebody rang meanwhile, and to rest by swapping `RESTING` in, after which it
+//! looks once more. So work that was put down is seen, or somebody is told of it: never neither. All of it is SeqCst: the work (a queue, a flag)
 //! and the state are two places, and each side writes one and then reads the other.
 
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, yield_now};
@@ -56,10 +56,10 @@ impl Doorbell {
         self.exchange(RESTING, AWAKE);
     }
 
-    /// The run ends. `false`: somebody rang, and nobody has been told of it yet.
-    #[must_use]
-    pub fn end_run(&self) -> bool {
-        self.exchange(AWAKE, RESTING)
+    /// The run ends. Whoever called this looks for work once more: somebody may have rung
+    /// while the loop was awake, and nobody has been told.
+    pub fn end_run(&self) {
+        self.0.swap(RESTING, Ordering::SeqCst);
     }
 
     /// The loop wants to wait. `false`: somebody rang, it must not.
@@ -72,7 +72,7 @@ impl Doorbell {
     #[inline]
     pub fn wake_up(&self) -> bool {
         // A plain load first: while nobody rings, the line stays in this core's cache. What
-        // is missed here is seen by `fall_asleep` or `end_run`.
+        // is missed here makes `fall_asleep` fail, or is seen after `end_run`.
         self.0.load(Ordering::Relaxed) != AWAKE && self.0.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
     }
 }
@@ -112,6 +112,11 @@ impl<T> HookCell<T> {
             call(hook);
         }
         self.callers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// In a forked child: threads that were calling do not exist here.
+    pub fn after_fork(&self) {
+        self.callers.store(0, Ordering::SeqCst);
     }
 
     /// Puts another hook in its place, or none, and waits until the old one has returned.

@@ -30,7 +30,7 @@ own_errors! {
     NO_CALLBACK -20002 "LOOP_ENOCALLBACK" "the callback is NULL"
     STALE -20003 "LOOP_ESTALE" "the handle is finished, or was never given out by this loop"
     KIND -20004 "LOOP_EKIND" "the handle is of another kind of source"
-    MASK -20005 "LOOP_EMASK" "unknown or contradictory bits in an event mask"
+    MASK -20005 "LOOP_EMASK" "unknown bits in an event mask"
     OPTIONS -20006 "LOOP_EOPTIONS" "unknown option flags, a size too small, or a part that must be zero is not"
     WRONG_THREAD -20007 "LOOP_EWRONGTHREAD" "another thread runs this loop, or it is bound to another thread"
     BUSY -20008 "LOOP_EBUSY" "an edge-triggered watcher shares its descriptor with no other"

@@ -208,6 +208,15 @@ impl Loop {
         }
     }
 
+    /// In a forked child: a loop that another thread was running in the moment of the fork is
+    /// in the middle of something for ever.
+    fn check_thread_after_fork(&self) -> Result<()> {
+        match self.depth.get() > 0 && self.owner.load(Ordering::Relaxed) != thread::current() {
+            true => Err(Error::WRONG_THREAD),
+            false => Ok(()),
+        }
+    }
+
     /// May the calling thread use the loop now? No other question is asked.
     pub fn is_in_thread(&self) -> Result<bool> {
         match self.check() {
@@ -331,7 +340,8 @@ impl Loop {
     pub fn close(&self) -> Result<()> {
         match self.check() {
             // In a child of fork, or after a bug, closing is all that still works.
-            Ok(()) | Err(Error::FORKED | Error::PANIC) => {}
+            Err(Error::FORKED) => self.check_thread_after_fork()?,
+            Ok(()) | Err(Error::PANIC) => {}
             Err(refused) => return Err(refused),
         }
         if self.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {

@@ -5,6 +5,9 @@
 
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
+
 // Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
 // system, and a counted pointer whose making can fail.
 #[allow(unsafe_code)]

@@ -156,10 +156,11 @@ impl Shared {
         self.doorbell.begin_run();
     }
 
-    /// The run ends. `false`: something came in that nobody has been told of yet.
-    pub fn end_run(&self) -> bool {
+    /// The run ends: from now on whoever brings work tells the host. What came before is seen
+    /// by `has_something` afterwards.
+    pub fn end_run(&self) {
         self.hook.arm(true);
-        self.doorbell.end_run()
+        self.doorbell.end_run();
     }
 
     /// May the loop block now? Then it counts as asleep.
@@ -170,7 +171,8 @@ impl Shared {
     /// The loop is awake, and sees all that was put down before. Did somebody `wake` it?
     #[inline]
     pub fn wake_up(&self) -> bool {
-        self.doorbell.wake_up() && self.wake.swap(false, Ordering::Relaxed)
+        self.doorbell.wake_up();
+        self.wake.load(Ordering::Relaxed) && self.wake.swap(false, Ordering::Relaxed)
     }
 
     #[inline]
@@ -200,10 +202,12 @@ impl Shared {
 
     /// Swaps the posts out against an empty queue.
     pub fn take_posts(&self, empty: &mut Posts) {
-        if let Some(mut inbox) = self.inbox_or_fork() {
+        let inbox = self.inbox_or_fork();
+        // Under the lock, or a post that comes now would lie there unseen.
+        self.has_posts.store(false, Ordering::Relaxed);
+        if let Some(mut inbox) = inbox {
             std::mem::swap(&mut inbox.posts, empty);
         }
-        self.has_posts.store(false, Ordering::Relaxed);
     }
 
     /// No further post is taken, and the hook is called no more.
@@ -216,14 +220,19 @@ impl Shared {
         }
     }
 
-    /// In a forked child: the same queue with a waker and, if need be, a lock of its own.
+    /// In a forked child: a waker of its own, under the same number.
+    pub fn renew_waker(&self) -> Result<()> {
+        self.waker.renew()
+    }
+
+    /// In a forked child: the same queue with, if need be, a lock of its own.
     pub fn after_fork(&self) -> Result<()> {
+        self.hook.after_fork();
         if self.mutex().try_lock().is_err() {
             // Posts in the middle of which the parent forked stay the parent's.
             self.inbox.store(Box::into_raw(new_inbox()?), Ordering::Relaxed);
             self.has_posts.store(false, Ordering::Relaxed);
         }
-        self.waker.renew()?;
         self.process.adopt();
         Ok(())
     }

@@ -118,6 +118,12 @@ impl<T: Copy> Ring<T> {
         Some(&mut block[(sequence % BLOCK_U64) as usize])
     }
 
+    /// The first element.
+    pub fn first(&self) -> Option<T> {
+        let block = self.directory.get(self.place(self.head))?.as_ref()?;
+        (!self.is_empty()).then(|| block[(self.head % BLOCK_U64) as usize])
+    }
+
     /// Takes the first element.
     #[inline(always)] // a call's worth of instructions, in the middle of every dispatch
     pub fn pop(&mut self) -> Option<T> {

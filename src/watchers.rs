@@ -458,29 +458,28 @@ impl Watchers {
         if wanted { Report::Delivered } else { Report::Unwanted }
     }
 
-    /// Hands every active watcher of an unwatchable descriptor to `emit`. Returns one of those
-    /// descriptors when it is time to ask whether it is still open.
+    /// Hands every active watcher of an unwatchable descriptor to `emit`, if the descriptor is
+    /// still open; one that is not is returned.
     pub fn report_always(
         &mut self,
+        is_open: impl Fn(i32) -> bool,
         mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
     ) -> Result<Option<i32>> {
-        let mut to_check = None;
+        let mut closed = None;
         for id in &self.always {
             let watch = self.slots.at(id.index);
             let share = watch.share_of(READABLE | WRITABLE);
             if share == 0 {
                 continue;
             }
+            if !is_open(watch.fd) {
+                closed = Some(watch.fd);
+                continue;
+            }
             watch.seen = self.polls;
             emit(*id, watch, share)?;
-            if let Some(entry) = self.fds.get_mut(watch.fd as usize) {
-                entry.reports = entry.reports.wrapping_add(1);
-                if is_check_due(entry.reports) {
-                    to_check = Some(watch.fd);
-                }
-            }
         }
-        Ok(to_check)
+        Ok(closed)
     }
 
     /// Is any watcher ready once every turn?

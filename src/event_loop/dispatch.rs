@@ -51,6 +51,10 @@ impl Loop {
                 self.finish_current();
             }
             count += 1;
+            if !self.process.is_current() {
+                // The callback has forked, and this is the child: the rest is the parent's.
+                return Err(Error::FORKED);
+            }
             if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
                 break;
             }
@@ -60,25 +64,16 @@ impl Loop {
 
     /// The next entry of the snapshot. Nothing in it can panic, so it needs no guard.
     #[inline(always)]
-    fn pop_before(&self, end: u64) -> Result<Option<(u64, Packed)>> {
+    pub(super) fn pop_before(&self, end: u64) -> Result<Option<(u64, Packed)>> {
         match self.ready.try_borrow_mut() {
             Ok(mut ready) => Ok(ready.pop_before(end)),
             Err(_) => Err(self.poison(&"the ready queue is borrowed while user code runs")),
         }
     }
 
-    /// Takes the next callback of the snapshot out of the structures; its source is
-    /// current from now on.
-    pub(super) fn take_call(&self, end: u64) -> Result<Option<Call>> {
-        while let Some((sequence, packed)) = self.pop_before(end)? {
-            if let Some(call) = self.take(sequence, packed.entry()) {
-                return Ok(Some(call));
-            }
-        }
-        Ok(None)
-    }
-
-    fn take(&self, sequence: u64, entry: Entry) -> Option<Call> {
+    /// Takes the callback of an entry out of the structures, unless it is void by now; its
+    /// source is current from now on.
+    pub(super) fn take(&self, sequence: u64, entry: Entry) -> Option<Call> {
         match entry {
             Entry::Gone => None,
             Entry::Soon { callback, rare, .. } => {
@@ -154,7 +149,12 @@ impl Loop {
         match Handle::from_raw(current.handle) {
             None => {}
             Some(Handle::Soon(_)) => self.end_rare(current.rare, current.arg),
-            Some(Handle::Slot(Kind::Timer, id)) => self.finish_timer(id, current.handle),
+            Some(Handle::Slot(Kind::Timer, id)) => {
+                let _ = self.guarded(|| {
+                    self.finish_timer(id, current.handle);
+                    Ok(())
+                });
+            }
             Some(Handle::Slot(..)) => {}
         }
     }

@@ -65,10 +65,12 @@ impl Loop {
         if self.is_closed() {
             return Err(Error::CLOSED);
         }
+        self.check_thread_after_fork()?;
         let mut watchers = self.watchers.borrow_mut();
         let registrations = watchers.registrations_to_vec()?;
-        self.shared.after_fork()?;
+        self.shared.renew_waker()?;
         self.poller.borrow_mut().after_fork()?;
+        self.shared.after_fork()?;
         for change in registrations {
             watchers.lost_registration(change.fd);
         }
@@ -90,17 +92,21 @@ impl Loop {
     /// No run looks after the loop from now on: its host does.
     pub(super) fn rest(&self) {
         self.is_resting.set(true);
-        let nobody_rang = self.shared.end_run();
-        if !self.has_host() {
-            return;
+        self.shared.end_run();
+        if self.has_host() {
+            let _ = self.guarded(|| self.rest_with_host());
         }
-        self.tells_host.set(true);
-        let _ = self.settle();
+    }
+
+    fn rest_with_host(&self) -> Result<()> {
+        let settled = self.settle();
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
-        if !nobody_rang {
+        // Posts that came while the run ended, too late for it, with nobody told.
+        if self.shared.has_something() {
             self.shared.call_hook();
         }
+        settled
     }
 
     /// A run looks after the loop again.
@@ -124,16 +130,17 @@ impl Loop {
         if self.is_embedded.get() {
             self.end_ghosts_for_host(&mut watchers, &mut poller);
         }
-        self.tell_kernel(&mut watchers, &poller)?;
+        let told = self.tell_kernel(&mut watchers, &poller);
         drop(watchers);
         if !self.is_embedded.get() {
-            return Ok(());
+            return told;
         }
         let deadline = match self.clock {
             Clock::System => self.timers.borrow_mut().next(),
             Clock::Virtual { .. } => NEVER,
         };
-        poller.announce(self.is_work_left(), deadline)
+        // Also when the kernel has no room for a change: the host must hear of the rest.
+        poller.announce(self.is_work_left(), deadline).and(told)
     }
 
     /// Would a run that must not wait find something, descriptors aside?

@@ -40,6 +40,13 @@ pub(super) struct Handed {
     end: u64,
 }
 
+impl Handed {
+    fn reserve(&mut self, capacity: usize) -> Result<()> {
+        self.soons.try_reserve(capacity)?;
+        Ok(self.timers.try_reserve(capacity)?)
+    }
+}
+
 impl Loop {
     /// One batch: calls what has a callback, and hands at most `capacity` others to `put`, with
     /// their number. Waits like [`Loop::run_once`] if nothing is left of the last snapshot.
@@ -56,11 +63,7 @@ impl Loop {
         }
         self.guarded(|| self.finish_handed())?;
         let run = Run::begin(self)?;
-        self.guarded(|| {
-            let mut handed = handed.borrow_mut();
-            handed.soons.try_reserve(capacity)?;
-            Ok(handed.timers.try_reserve(capacity)?)
-        })?;
+        self.guarded(|| handed.borrow_mut().reserve(capacity))?;
         let rest = handed.borrow().end;
         if self.ready.borrow_mut().peek_before(rest).is_none() {
             self.wait(self.limit(timeout))?;
@@ -70,7 +73,9 @@ impl Loop {
         let end = handed.borrow().end;
         let mut count = 0;
         while count < capacity && (count == 0 || self.is_next_pulled(end)) {
-            let Some(call) = self.guarded(|| self.take_call(end))? else { break };
+            let Some((sequence, packed)) = self.pop_before(end)? else { break };
+            // One that turns out to be stale may be followed by a callback: look again.
+            let Some(call) = self.guarded(|| Ok(self.take(sequence, packed.entry())))? else { continue };
             match self.hand_out(call) {
                 Ok(pulled) => {
                     put(count, pulled);
@@ -79,6 +84,8 @@ impl Loop {
                 Err(call) => {
                     call.make(self);
                     self.finish_current();
+                    // It may have handed out itself, and used the room up.
+                    self.guarded(|| handed.borrow_mut().reserve(capacity))?;
                 }
             }
         }

@@ -11,8 +11,8 @@ use crate::memory::try_push;
 use crate::thread;
 use std::sync::atomic::Ordering;
 
-/// Runs are numbered below this; the stack ends long before.
-const DEEPEST: u32 = 1 << 16;
+/// No more runs than this are nested, so that the stack does not end before the patience.
+const DEEPEST: u32 = 1_000;
 
 /// Why a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +40,8 @@ impl<'a> Run<'a> {
         } else if depth == DEEPEST {
             return Err(Error::LIMIT);
         } else {
-            try_push(&mut on.outer.borrow_mut(), on.current.replace(Current::NONE))?;
+            try_push(&mut on.outer.borrow_mut(), on.current.get())?;
+            on.current.set(Current::NONE);
         }
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
@@ -159,9 +160,11 @@ impl Loop {
         if self.depth.get() == 1 && !self.is_closed() {
             self.make_releases();
         }
-        match self.is_closed() {
-            true => Err(Error::CLOSED),
-            false => Ok(()),
+        match () {
+            () if self.is_closed() => Err(Error::CLOSED),
+            // A callback has forked, and this is the child.
+            () if !self.process.is_current() => Err(Error::FORKED),
+            () => Ok(()),
         }
     }
 

@@ -162,10 +162,13 @@ impl Loop {
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
-        let napped = match self.ghosts.get().haunting {
-            true => self.end_ghosts(&mut watchers, &mut poller, timeout),
-            false => Ok(()),
-        };
+        let mut timeout = timeout;
+        let mut napped = Ok(());
+        if self.ghosts.get().haunting {
+            napped = self.end_ghosts(&mut watchers, &mut poller, timeout);
+            // A ghost that reports nothing just now must not make the wait twice as long.
+            timeout = Timeout::Poll;
+        }
         self.tell_kernel(&mut watchers, &poller)?;
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
@@ -225,9 +228,9 @@ impl Loop {
             }
         }
         if watchers.has_always() {
-            let to_check =
-                watchers.report_always(|id, watch, share| push_event(&mut ready, id, watch, share))?;
-            if let Some(fd) = to_check.filter(|fd| !poller.is_open(*fd)) {
+            let emit = |id, watch: &mut Watch, share| push_event(&mut ready, id, watch, share);
+            let closed = watchers.report_always(|fd| poller.is_open(fd), emit)?;
+            if let Some(fd) = closed {
                 watchers.detach_all(fd, |sequence| ready.discard(sequence));
             }
             delivered = true;

@@ -25,7 +25,10 @@
 //! A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
 //!
 //! Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
-//! was closed is silent until it is cancelled. Its number may be reused at once: a new watcher
+//! was closed is silent until it is cancelled. (If the file lives on in a duplicate or in a child
+//! process, the kernel goes on reporting it under the old number; the library finds out after 16
+//! reports, on a long-lived busy watcher after 256, and the watcher is silent from then on. Cancel
+//! first where that matters.) Its number may be reused at once: a new watcher
 //! on the number hears nothing that was meant for the old file, and the old watcher hears
 //! nothing of the new one.
 
@@ -65,7 +68,8 @@ pub const LOOP_ALWAYS: u32 = 1024;
 ///
 /// Returns the watcher's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK (unknown
 /// bits), LOOP_EBUSY (see LOOP_EDGE), -EBADF (negative or closed), -EPERM (see LOOP_ALWAYS),
-/// -ENOSPC (the system's limit of watched descriptors), -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
+/// -ENOSPC (the system's limit of watched descriptors), -ELOOP (sets of descriptors nested too deeply),
+/// -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
 /// LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_watch_fd(

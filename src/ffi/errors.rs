@@ -13,7 +13,7 @@ pub const LOOP_ENOCALLBACK: i32 = -20002;
 pub const LOOP_ESTALE: i32 = -20003;
 /// The handle is of another kind of source.
 pub const LOOP_EKIND: i32 = -20004;
-/// Unknown or contradictory bits in an event mask.
+/// Unknown bits in an event mask.
 pub const LOOP_EMASK: i32 = -20005;
 /// Unknown option flags, a size too small, or a part that must be zero is not.
 pub const LOOP_EOPTIONS: i32 = -20006;
@@ -50,8 +50,8 @@ pub extern "C" fn loop_strerror(code: c_int) -> *const c_char {
     error::describe(code).as_ptr()
 }
 
-/// The name of a code, such as "LOOP_ESTALE" or "EBADF"; "UNKNOWN" when there is none. A
-/// static string, never NULL. Any thread.
+/// The name of a code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above, "UNKNOWN" when there
+/// is none. A static string, never NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_error_name(code: c_int) -> *const c_char {
     error::name(code).as_ptr()

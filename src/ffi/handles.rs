@@ -27,8 +27,9 @@ pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -
     status(with(r#loop, |target| target.cancel(handle)))
 }
 
-/// Is the source going to run, as things are? 1; or 0, also for stale handles and numbers
-/// that are none; or an error. Loop's thread.
+/// May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
+/// watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
+/// none; or an error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_is_active(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.is_active(handle)).map(i32::from))

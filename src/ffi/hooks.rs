@@ -1,6 +1,7 @@
 //! Hooks are called round the wait, for guests that have to be asked before the loop sleeps
 //! (X11, ZeroMQ, GLib) and for your own housekeeping. They are cancelled, named and released
-//! like every source, do not keep loop_run going, and may do whatever a callback may.
+//! like every source, do not keep loop_run going, and may do whatever a callback may (one that
+//! runs the loop is called again by that run: it has to end the recursion itself).
 //! Hooks of one kind run in the order of their making; one that a hook adds runs from the
 //! next time on.
 

@@ -17,8 +17,9 @@ pub const LOOP_BOUND: u32 = 2;
 pub const LOOP_PULL: u32 = 4;
 /// A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
 /// would wait for a timer it moves to the timer's time instead. An hour of timers takes a
-/// millisecond. While a descriptor is watched (not with loop_unref), the loop waits for it
-/// in real time; but a loop_run_once with a time limit never does.
+/// millisecond. While a descriptor is watched, the loop waits for it in real time and its clock
+/// stands still: loop_unref watchers that shall not hold the clock. (A loop_run_once with a time
+/// limit never waits in real time.)
 pub const LOOP_VIRTUAL_CLOCK: u32 = 8;
 /// A clock that moves by loop_advance alone. The loop never waits: a run call returns when
 /// nothing is ready.
@@ -52,7 +53,8 @@ pub struct LoopOptions {
 /// Makes a loop.
 ///
 /// Returns NULL when there is no memory or no descriptor left; loop_new_with says which.
-/// Takes two descriptors (an epoll set and an eventfd, close-on-exec). Any thread.
+/// Takes two descriptors (an epoll set and an eventfd, close-on-exec), and a third (a timerfd) when
+/// it first waits for less than about 60 us. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_new() -> *mut Loop {
     keep_panics_quiet();

@@ -58,8 +58,8 @@
  * thread that runs the loop, or any one while it rests. A call from a wrong thread while it
  * runs is LOOP_EWRONGTHREAD and does nothing. "Any thread" means any, at any time until
  * loop_free; functions that a signal handler may call say so. Loops share nothing with each
- * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED; it may
- * only call loop_free, which leaves the parent's loop alone.
+ * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED, until it calls
+ * loop_after_fork; it may also loop_free, which leaves the parent's loop alone.
  *
  * Ownership
  *
@@ -92,8 +92,8 @@
  *
  * A C++ exception may leave any callback and hook (not a release function). It passes through
  * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. longjmp and pthread_exit out of a callback are not
- * supported.
+ * is still ready, and the loop can be run again. longjmp, pthread_exit and
+ * pthread_cancel out of a callback are not supported.
  *
  * Costs
  *

@@ -3,12 +3,12 @@
 //! were ready then (the *snapshot*), in order; what they schedule is for the next turn.
 //!
 //! A callback may make a run call: the run nests. First the rest of the outer snapshot
-//! runs, then turns follow as usual. A source whose callback is on the stack is delivered
+//! runs, with what has been scheduled since, then turns follow as usual. A source whose callback is on the stack is delivered
 //! again like any other (pause it with loop_watch_update if you do not want that).
 //!
 //! Errors of all run functions: LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED
 //! (a callback freed the loop: the pointer is dead unless this run is nested), LOOP_EPANIC,
-//! LOOP_ELIMIT (65,536 nested runs), and what the system says when it cannot wait
+//! LOOP_ELIMIT (1,000 nested runs), and what the system says when it cannot wait
 //! (-ENOMEM, -ENOSPC): nothing is lost then, and the loop can be run again.
 
 use super::{drive, get, number, status, with};
@@ -29,8 +29,8 @@ pub unsafe extern "C-unwind" fn loop_run_forever(r#loop: *mut Loop) -> c_int {
 ///
 /// What keeps it going: callbacks that are ready, timers, watchers (paused ones too), posts
 /// of other threads. What does not: hooks, and sources with loop_unref. Returns 0 when it
-/// was stopped, 1 when nothing is left (at once, if there is nothing to begin with), or an
-/// error. Threads as loop_run_forever.
+/// was stopped (with a manual clock also when nothing is ready), 1 when nothing is left (at
+/// once, if there is nothing to begin with), or an error. Threads as loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_run(r#loop: *mut Loop) -> c_int {
     number(drive(r#loop, Loop::run).map(|ended| match ended {
@@ -66,8 +66,9 @@ pub unsafe extern "C-unwind" fn loop_run_ready(r#loop: *mut Loop, budget_ns: u64
 /// Ends the innermost run when its present snapshot has run, as in asyncio.
 ///
 /// With no run on the stack it is remembered: the next run makes one turn that does not
-/// wait, and returns. Several calls before that count as one. Returns 0, LOOP_ENULL or
-/// LOOP_EFORKED. Any thread, signal handlers too.
+/// wait, and returns. Several calls before that count as one. A run that ends by an exception has
+/// used it up as well. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
+/// handlers too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_stop(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::stop))

@@ -32,11 +32,11 @@ pub unsafe extern "C" fn loop_call_soon_threadsafe(
     status(get(r#loop).and_then(post))
 }
 
-/// Ends the loop's wait: the turn goes on with what there is. A loop that does not wait now
-/// does not block in its next wait.
+/// Ends the loop's wait: the turn goes on with what there is. If the loop does not wait now, the
+/// next time it asks the kernel does not block.
 ///
-/// Several calls before that count as one. Returns 0, LOOP_ENULL or LOOP_EFORKED. Any thread,
-/// signal handlers too; errno is left alone.
+/// Several calls before that count as one. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any
+/// thread, signal handlers too; errno is left alone.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_wake(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::wake))

@@ -326,9 +326,14 @@ impl Poller {
     }
 
     fn wait_by_timer(&mut self, ns: u64) -> Result<libc::c_int> {
-        let timer = match &self.timer {
-            Some(timer) => timer.as_raw_fd(),
-            None => self.make_timer()?,
+        let timer = match (&self.timer, self.has_pwait2) {
+            (Some(timer), _) => timer.as_raw_fd(),
+            // Without a descriptor left: later by the slack, or by a millisecond.
+            (None, has_pwait2) => match self.make_timer() {
+                Ok(timer) => timer,
+                Err(_) if has_pwait2 => return self.pwait2(ns),
+                Err(_) => return self.wait_ms(1),
+            },
         };
         let zero = to_timespec(0);
         let setting = libc::itimerspec { it_interval: zero, it_value: to_timespec(ns.max(1)) };

@@ -161,12 +161,14 @@ fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
             count += 1;
             Ok(())
         };
-        kernel.0.report_always(emit).unwrap();
+        kernel.0.report_always(|fd| fd == 5, emit).unwrap();
         count
     };
     assert_eq!((kernel.0.has_always(), ready(&mut kernel)), (true, 1));
     kernel.0.set_mask(id, 0);
     assert_eq!((kernel.0.has_always(), ready(&mut kernel)), (false, 0));
+    kernel.0.set_mask(id, READABLE);
+    assert_eq!(kernel.0.report_always(|_| false, |_, _, _| unreachable!()), Ok(Some(5)));
     kernel.0.remove(id);
     assert!(kernel.0.always.is_empty());
 }

@@ -1,7 +1,7 @@
 /* Descriptors that are neither sockets nor pipes: each is watched like those,
  * told as long as it is ready, and left with the flags that it had. And
  * blocking descriptors, which never block when the loop has said they are
- * ready. (Another loop's descriptor belongs here as well, once there is one.) */
+ * ready. */
 #define _GNU_SOURCE 1
 #include "check.h"
 #include "fd_support.h"
