@@ -300,6 +300,7 @@ impl Loop {
         Ok(self.is_kept_going())
     }
 
+    #[inline]
     fn is_kept_going(&self) -> bool {
         self.ready.borrow().has_work()
             || self.timers.borrow().has_work()

@@ -149,6 +149,7 @@ impl Loop {
     }
 
     /// Between turns: is the innermost run over?
+    #[inline]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
         self.between_turns()?;
         let idle = self.clock.is_manual() && count == 0;
@@ -156,6 +157,7 @@ impl Loop {
     }
 
     /// The boundary of the outermost run where releases are made.
+    #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
         if self.depth.get() == 1 && !self.is_closed() {
             self.make_releases();

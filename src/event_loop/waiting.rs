@@ -142,6 +142,7 @@ impl Loop {
 
     /// Puts what became ready meanwhile into the ready queue: descriptors have been
     /// collected with the wait, now due timers, then posts.
+    #[inline]
     pub(super) fn collect(&self) -> Result<()> {
         self.collect_timers()?;
         if self.shared.has_posts() || !self.incoming.borrow().0.is_empty() {
@@ -155,7 +156,7 @@ impl Loop {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn collect_timers(&self) -> Result<()> {
         if self.timers.borrow().next_at_least() == NEVER {
             return Ok(());
