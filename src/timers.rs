@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::handle::SlotId;
 use crate::rare::RareRef;
 use crate::slots::Slots;
-use crate::wheel::Wheel;
+use crate::wheel::{NONE, Wheel};
 use std::ffi::c_void;
 
 pub use crate::wheel::NEVER;
@@ -72,21 +72,31 @@ impl Timers {
     /// Makes a timer and arms it. Nothing changes when there is no memory.
     pub fn insert(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
         self.wheel.prepare()?;
-        self.order += 1;
+        let (bucket, second) = self.wheel.place(deadline);
         let id = self.slots.insert(Timer {
             callback,
             deadline,
-            order: self.order,
-            previous: 0,
-            next: 0,
+            order: self.order + 1,
+            previous: NONE,
+            next: second,
             rare,
-            bucket: 0,
+            bucket,
             state: State::Armed,
             unref: false,
         })?;
+        self.order += 1;
         self.armed += 1;
-        self.wheel.insert(&mut self.slots, id.index);
+        self.wheel.placed(&mut self.slots, id.index, (bucket, second), deadline);
         Ok(id)
+    }
+
+    /// Nothing is armed: what is the time? (A wheel that stands far behind hangs timers high
+    /// up, to be moved down again.)
+    #[inline]
+    pub fn set_time_if_empty(&mut self, now: impl FnOnce() -> u64) {
+        if self.armed == 0 {
+            self.wheel.advance(now());
+        }
     }
 
     /// Gives a timer a new deadline, whatever it was doing. `false`: stale.
@@ -145,6 +155,15 @@ impl Timers {
         Some((rare, arg))
     }
 
+    /// Ends a timer whose callback has run, if it was not armed again meanwhile.
+    #[inline]
+    pub fn remove_idle(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
+        let timer = self.slots.get(id).filter(|timer| timer.state == State::Idle)?;
+        let ended = (timer.rare, timer.callback.arg);
+        self.slots.release(id);
+        Some(ended)
+    }
+
     /// Ends a timer; what it was is returned. `None`: stale.
     pub fn remove(&mut self, id: SlotId) -> Option<Timer> {
         self.disarm(id);
@@ -171,6 +190,7 @@ impl Timers {
     /// and so do all after it.
     pub fn collect(&mut self, now: u64, mut emit: impl FnMut(SlotId, &Timer) -> Result<u64>) -> Result<()> {
         if now < self.wheel.next() {
+            self.wheel.advance(now);
             return Ok(());
         }
         let (mut fired, mut fired_unref) = (0, 0);

@@ -29,7 +29,8 @@ const DIGIT_BITS: u32 = 6;
 const LEVELS: usize = 8;
 const SLOTS: usize = 1 << DIGIT_BITS;
 const EXACT_UP_TO: usize = 64;
-const NONE: u32 = u32::MAX;
+/// No timer.
+pub const NONE: u32 = u32::MAX;
 
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
@@ -80,6 +81,44 @@ impl Wheel {
         if deadline <= self.next {
             self.next = deadline;
             self.next_is_exact = true;
+        }
+    }
+
+    /// Where a timer with this deadline would hang: its bucket, and the timer behind it.
+    #[inline]
+    pub fn place(&self, deadline: u64) -> (u16, u32) {
+        let bucket = self.bucket_of(deadline);
+        (bucket as u16, self.heads[bucket])
+    }
+
+    /// A timer has been made that hangs in its [`Wheel::place`].
+    #[inline]
+    pub fn placed(
+        &mut self,
+        timers: &mut Slots<Timer>,
+        index: u32,
+        (bucket, second): (u16, u32),
+        deadline: u64,
+    ) {
+        let bucket = usize::from(bucket);
+        self.heads[bucket] = index;
+        self.occupied[bucket / SLOTS] |= 1 << (bucket % SLOTS);
+        if second != NONE {
+            timers.at(second).previous = index;
+        }
+        if deadline <= self.next {
+            self.next = deadline;
+            self.next_is_exact = true;
+        }
+    }
+
+    /// Time has come to `now`, which is before the first deadline.
+    #[inline]
+    pub fn advance(&mut self, now: u64) {
+        let target = now >> TICK_BITS;
+        // Not every time: that it lags a little makes a timer hang a level higher at most.
+        if target > self.tick + SLOTS as u64 && self.first_bucket().is_none_or(|first| first.start > target) {
+            self.tick = target;
         }
     }
 

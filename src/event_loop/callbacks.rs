@@ -43,7 +43,10 @@ impl Loop {
 
     fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
         self.may_be_pulled(callback.is_pulled())?;
-        let id = self.timers.borrow_mut().insert(deadline, callback, RareRef::NONE)?;
+        let mut timers = self.timers.borrow_mut();
+        timers.set_time_if_empty(|| self.clock.now());
+        let id = timers.insert(deadline, callback, RareRef::NONE)?;
+        drop(timers);
         self.changed();
         Ok(Handle::Slot(Kind::Timer, id).to_raw())
     }

@@ -160,10 +160,13 @@ impl Loop {
     }
 
     pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {
-        let idle = self.timers.borrow().slots.get(id).is_some_and(|timer| timer.state == State::Idle);
         // In an outer run the same timer's callback may still be on the stack.
-        if idle && !self.is_on_outer_stack(handle) {
-            self.end_timer(id);
+        if self.is_on_outer_stack(handle) {
+            return;
+        }
+        let ended = self.timers.borrow_mut().remove_idle(id);
+        if let Some((rare, arg)) = ended {
+            self.end_rare(rare, arg);
         }
     }
 
