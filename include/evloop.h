@@ -571,6 +571,9 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *     all writers of a pipe gone  asked     asked     yes     -      -
  *     reader of a pipe gone       asked     asked     -       yes    -
  *     reset, refused connect      asked     asked     yes     yes    asked
+ *     error pending (UDP)         asked     asked     -       yes    -
+ *     a terminal's program ended  asked     asked     yes     -      -
+ *     a terminal was hung up      asked     asked     yes     yes    -
  *
  * "asked": if it is in the mask. "yes": whoever asks for anything is told, again and
  * again while it stands. So after a hang-up or error a reader reads, a writer writes, and

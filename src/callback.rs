@@ -28,6 +28,7 @@ macro_rules! callback_type {
         pub struct $name {
             /// `None` in a loop in pull mode: the source is handed out instead of called.
             function: Option<$raw>,
+            /// What the function is called with.
             pub arg: *mut c_void,
         }
 

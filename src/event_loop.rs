@@ -182,7 +182,7 @@ impl Loop {
             told_work: Cell::new(false),
             pull: options.pull.then(RefCell::default),
             clock,
-            shared: Shared::new(waker, Process::current())?,
+            shared: Shared::new(waker, Process::current(), options.pull)?,
             data: Cell::new(std::ptr::null_mut()),
             panic_message: RefCell::new(String::new()),
         })
@@ -201,8 +201,8 @@ impl Loop {
     #[cold]
     fn refusal(&self, owner: usize) -> Error {
         match owner {
-            _ if !self.process.is_current() => Error::FORKED,
             CLOSED => Error::CLOSED,
+            _ if !self.process.is_current() => Error::FORKED,
             POISONED => Error::PANIC,
             _ => Error::WRONG_THREAD,
         }

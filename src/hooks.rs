@@ -13,9 +13,13 @@ use crate::slots::Slots;
 /// When a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum When {
+    /// Before every call that asks the kernel.
     BeforeWait = 1,
+    /// After every call that asked the kernel.
     AfterWait = 2,
+    /// Before a wait that would block.
     WhenIdle = 3,
+    /// When a signal interrupted the wait.
     OnInterrupt = 4,
 }
 

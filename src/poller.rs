@@ -9,13 +9,14 @@
 //!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
 //!   when none is, `EPERM` when it cannot be waited for.
 //! * [`Poller::is_registered`] asks whether the number still means the same open file,
-//!   [`Poller::is_open`] whether it means any.
+//!   [`Poller::is_unwatchable`] whether it means one that cannot be waited for.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than
 //!   about the system's wake-up latency beyond it; it may return early with nothing. It
 //!   fails with `EINTR`.
 //! * [`Poller::nap`] waits likewise for nothing but time and signals.
 //! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
 //!   of `watchers.rs`.
+//!   [`Poller::is_full`] says that there may have been more; [`Poller::look`] asks for one.
 //! * [`Poller::renew`] starts over with an empty set; [`Poller::after_fork`] does so in a
 //!   forked child, and does not disturb the parent's.
 //! * [`Poller::embed`] makes the one descriptor that a host waits for, and

@@ -53,6 +53,8 @@ pub struct Shared {
     remotes: AtomicUsize,
     waker: Waker,
     process: Process,
+    /// A post may have no callback.
+    is_pulled: bool,
 }
 
 fn new_inbox() -> Result<Box<Mutex<Inbox>>> {
@@ -60,7 +62,7 @@ fn new_inbox() -> Result<Box<Mutex<Inbox>>> {
 }
 
 impl Shared {
-    pub fn new(waker: Waker, process: Process) -> Result<Counted<Shared>> {
+    pub fn new(waker: Waker, process: Process, is_pulled: bool) -> Result<Counted<Shared>> {
         Counted::new(Shared {
             doorbell: Doorbell::new(),
             hook: HookCell::new(),
@@ -71,6 +73,7 @@ impl Shared {
             remotes: AtomicUsize::new(0),
             waker,
             process,
+            is_pulled,
         })
     }
 
@@ -103,6 +106,9 @@ impl Shared {
     /// Any thread. Nothing is taken when it fails.
     pub fn post(&self, post: Post) -> Result<()> {
         self.check()?;
+        if post.callback.is_pulled() && !self.is_pulled {
+            return Err(Error::NO_CALLBACK);
+        }
         let mut inbox = self.inbox();
         if inbox.closed {
             return Err(Error::CLOSED);
@@ -254,6 +260,7 @@ impl Drop for Shared {
 pub struct Remote(Counted<Shared>);
 
 impl Remote {
+    /// One more sender for a loop; see `Loop::remote`.
     pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
         let remote = try_box(Remote(shared.clone()))?;
         shared.remotes.fetch_add(1, Ordering::Relaxed);

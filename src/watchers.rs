@@ -146,7 +146,9 @@ pub struct Watchers {
     /// Watchers that are ready once every turn.
     always: Vec<SlotId>,
     /// Counts the times the kernel was asked.
-    pub polls: u32,
+    polls: u32,
+    /// The last one that told all there was.
+    last_whole_poll: u32,
     unref: usize,
     /// How many wait for something and keep `loop_run` going.
     waiting: usize,
@@ -168,6 +170,7 @@ impl Watchers {
             changed: Vec::new(),
             always: Vec::new(),
             polls: 0,
+            last_whole_poll: 0,
             unref: 0,
             waiting: 0,
         }
@@ -458,11 +461,31 @@ impl Watchers {
         if wanted { Report::Delivered } else { Report::Unwanted }
     }
 
-    /// Hands every active watcher of an unwatchable descriptor to `emit`, if the descriptor is
-    /// still open; one that is not is returned.
+    /// The kernel has been asked. If there was more than it could tell at once, what it did not
+    /// tell again of older reports may still be true.
+    pub fn count_poll(&mut self, is_full: bool) {
+        self.polls = self.polls.wrapping_add(1);
+        if !is_full {
+            self.last_whole_poll = self.polls;
+        }
+    }
+
+    /// Is a watcher's report still true, as far as the last poll tells? `None`: it did not
+    /// tell.
+    pub fn is_true(&self, watch: &Watch) -> Option<bool> {
+        match self.polls.wrapping_sub(watch.seen) {
+            0 => Some(true),
+            _ if watch.mask & EDGE != 0 => Some(true),
+            age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// Hands every active watcher of an unwatchable descriptor to `emit`, if the descriptor
+    /// still is one; one that is not is returned.
     pub fn report_always(
         &mut self,
-        is_open: impl Fn(i32) -> bool,
+        is_unwatchable: impl Fn(i32) -> bool,
         mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
     ) -> Result<Option<i32>> {
         let mut closed = None;
@@ -472,7 +495,7 @@ impl Watchers {
             if share == 0 {
                 continue;
             }
-            if !is_open(watch.fd) {
+            if !is_unwatchable(watch.fd) {
                 closed = Some(watch.fd);
                 continue;
             }

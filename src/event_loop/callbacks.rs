@@ -25,7 +25,6 @@ impl Loop {
     /// Runs a callback in the next turn after this moment; any thread.
     pub fn call_soon_threadsafe(&self, callback: Callback, release: Option<Release>) -> Result<()> {
         self.check_open()?;
-        self.may_be_pulled(callback.is_pulled())?;
         self.shared.post(Post { callback, release })
     }
 

@@ -14,7 +14,8 @@ use crate::hooks::When;
 use crate::rare::Missed;
 use crate::ready::{Entry, Packed};
 use crate::timers::State;
-use crate::watchers::{EDGE, ONESHOT};
+use crate::watchers::ONESHOT;
+use std::sync::atomic::Ordering;
 
 /// A callback with everything that calling it needs.
 pub(super) enum Call {
@@ -53,7 +54,7 @@ impl Loop {
             count += 1;
             if !self.process.is_current() {
                 // The callback has forked, and this is the child: the rest is the parent's.
-                return Err(Error::FORKED);
+                return Err(self.refusal(self.owner.load(Ordering::Relaxed)));
             }
             if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
                 break;
@@ -112,14 +113,16 @@ impl Loop {
 
     fn take_watch(&self, id: SlotId, sequence: u64, reported: u32) -> Option<Call> {
         let mut watchers = self.watchers.borrow_mut();
-        let polls = watchers.polls;
         let watch = watchers.slots.get_mut(id)?;
         debug_assert_eq!(watch.pending, sequence, "an entry goes with its watcher");
         watch.pending = 0;
+        let watch = watchers.slots.get(id)?;
         // What a budget, an exception or an outer run left lying must still be true.
-        if watch.mask & EDGE == 0 && watch.seen != polls {
-            return None;
-        }
+        let reported = match watchers.is_true(watch) {
+            Some(true) => reported,
+            Some(false) => return None,
+            None => self.poller.borrow().look(watch.fd, watch.mask),
+        };
         let events = watch.share_of(reported);
         if events == 0 {
             return None;

@@ -48,6 +48,12 @@ impl Loop {
         self.check()?;
         self.shared.set_hook(hook)?;
         self.has_hook.set(hook.is_some());
+        // Only what comes from now on is news; and it is, whatever somebody rang for before.
+        if self.is_resting.get() {
+            self.shared.end_run();
+        }
+        self.told_deadline.set(self.timers.borrow_mut().next());
+        self.told_work.set(self.is_work_left());
         self.settle()
     }
 
@@ -153,12 +159,8 @@ impl Loop {
             return true;
         }
         let next = self.timers.borrow_mut().next();
-        match self.clock {
-            Clock::System => false,
-            // It would not wait for the deadline but move to it.
-            Clock::Virtual { jumps: true, .. } => next != NEVER,
-            Clock::Virtual { jumps: false, .. } => next != NEVER && next <= self.clock.now(),
-        }
+        // (In real time the host's timerfd tells.)
+        self.clock.is_virtual() && next != NEVER && next <= self.clock.now()
     }
 
     /// The hook is told of work and of an earlier deadline, as far as they are news.

@@ -17,17 +17,32 @@ use std::ffi::c_void;
 /// What a source has to say.
 #[derive(Clone, Copy, Debug)]
 pub enum News {
+    /// A callback of the next turn.
     Soon,
+    /// A timer that fires once.
     Timer,
-    Tick { ticks: u64 },
-    Fd { fd: i32, events: u32 },
+    /// A timer that goes on.
+    Tick {
+        /// How many ticks this stands for.
+        ticks: u64,
+    },
+    /// A watcher.
+    Fd {
+        /// Its descriptor.
+        fd: i32,
+        /// What happened to it: the bits of `ffi::descriptors`.
+        events: u32,
+    },
 }
 
 /// A source that is ready, handed out.
 #[derive(Clone, Copy, Debug)]
 pub struct Pulled {
+    /// Which source it is.
     pub handle: RawHandle,
+    /// The argument that it was made with.
     pub arg: *mut c_void,
+    /// What happened.
     pub news: News,
 }
 

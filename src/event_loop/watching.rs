@@ -178,7 +178,7 @@ impl Loop {
             Err(error) if error.is_os(libc::EINTR) => true,
             Err(error) => return Err(error),
         };
-        watchers.polls = watchers.polls.wrapping_add(1);
+        watchers.count_poll(poller.is_full());
         let delivered = self.collect_events(&mut watchers, &poller)?;
         Ok(Asked { found: delivered || woken, interrupted })
     }
@@ -229,7 +229,7 @@ impl Loop {
         }
         if watchers.has_always() {
             let emit = |id, watch: &mut Watch, share| push_event(&mut ready, id, watch, share);
-            let closed = watchers.report_always(|fd| poller.is_open(fd), emit)?;
+            let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
             if let Some(fd) = closed {
                 watchers.detach_all(fd, |sequence| ready.discard(sequence));
             }

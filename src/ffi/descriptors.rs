@@ -9,6 +9,7 @@
 //!
 //! What is reported, beside what was asked for:
 //!
+//! ```text
 //!     happened                    READABLE  WRITABLE  HANGUP  ERROR  READ_CLOSED
 //!     data can be read            asked     -         -       -      -
 //!     there is room to write      -         asked     -       -      -
@@ -17,6 +18,10 @@
 //!     all writers of a pipe gone  asked     asked     yes     -      -
 //!     reader of a pipe gone       asked     asked     -       yes    -
 //!     reset, refused connect      asked     asked     yes     yes    asked
+//!     error pending (UDP)         asked     asked     -       yes    -
+//!     a terminal's program ended  asked     asked     yes     -      -
+//!     a terminal was hung up      asked     asked     yes     yes    -
+//! ```
 //!
 //! "asked": if it is in the mask. "yes": whoever asks for anything is told, again and
 //! again while it stands. So after a hang-up or error a reader reads, a writer writes, and

@@ -173,9 +173,32 @@ impl Poller {
         }
     }
 
-    pub fn is_open(&self, fd: RawFd) -> bool {
-        // SAFETY: asks for a flag, and says so when `fd` is none.
-        unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+    /// Is there still a file behind the number that cannot be waited for?
+    pub fn is_unwatchable(&self, fd: RawFd) -> bool {
+        let change = Change { fd, what: What::Add, events: 0, token: 0 };
+        match self.change(change) {
+            Err(error) => error.is_os(libc::EPERM),
+            Ok(()) => {
+                let _ = self.change(Change { what: What::Remove, ..change });
+                false
+            }
+        }
+    }
+
+    /// What of `events` is up with a descriptor right now; asks for this one alone.
+    pub fn look(&self, fd: RawFd, events: u32) -> u32 {
+        // The bits of poll(2) are those of epoll.
+        let mut entry = libc::pollfd { fd, events: to_kernel(events) as i16, revents: 0 };
+        // SAFETY: the kernel reads and writes one entry.
+        match unsafe { libc::poll(&mut entry, 1, 0) } {
+            1 => from_kernel(entry.revents as u16 as u32),
+            _ => 0,
+        }
+    }
+
+    /// Did the last wait find as much as it has room for, and so perhaps not all?
+    pub fn is_full(&self) -> bool {
+        self.count == self.found.len()
     }
 
     /// Starts over with a set that holds nothing but the poller's own descriptors.
@@ -185,13 +208,15 @@ impl Poller {
         if let Some(timer) = &self.timer {
             fresh.add_own(timer.as_raw_fd(), TIMER_TOKEN)?;
         }
-        if let Some(outer) = &self.outer {
-            outer.add(fresh.set.as_raw_fd())?;
-        }
-        // The old set leaves the outer one by being closed.
-        self.set = fresh.set;
+        // Under the old number: the fresh one may be one that the user has just closed, and counts
+        // on. The old set leaves the outer one by being closed.
+        // SAFETY: both are open and ours.
+        check(unsafe { libc::dup3(fresh.set.as_raw_fd(), self.set.as_raw_fd(), libc::O_CLOEXEC) })?;
         self.count = 0;
-        Ok(())
+        match &self.outer {
+            Some(outer) => outer.add(self.set.as_raw_fd()),
+            None => Ok(()),
+        }
     }
 
     /// In a forked child, after [`Waker::renew`]: sets of its own, empty. The parent's are

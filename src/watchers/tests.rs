@@ -34,7 +34,7 @@ impl Kernel {
     }
 
     fn report(&mut self, fd: i32, events: u32) -> (Report, Vec<(SlotId, u32)>) {
-        self.0.polls += 1;
+        self.0.count_poll(false);
         let generation = self.0.fd_mut(fd).generation;
         let mut seen = Vec::new();
         let report = self.0.report(token(fd, generation), events, |id, _, share| {

@@ -165,6 +165,30 @@ TEST(an_edge_triggered_one_falls_silent_too) {
   end();
 }
 
+/* The set is renewed because of the ghost. Meanwhile a quiet descriptor was closed as well,
+ * and its number has another file, which nobody watches. */
+TEST(a_renewal_does_not_bring_a_closed_watcher_to_the_new_file_of_its_number) {
+  struct seen old = {0, 0};
+  int quiet[2], other[2];
+  start(0, LOOP_READABLE);
+  make_pair(quiet);
+  make_pair(other);
+  loop_handle_t old_watch = watch(loop, quiet[0], LOOP_READABLE | LOOP_WRITABLE, &old);
+  CHECK_EQ(loop_run_once(loop, 0), 1);
+  move_fd(other[0], quiet[0]);
+  put_byte(other[1]);
+  put_byte(fds[1]);
+  CHECK_EQ(close(fds[0]), 0);
+  turns(FEW + 10);
+  check_silent();
+  CHECK_EQ(old.calls, 1);
+  CHECK_EQ(loop_watch_update(loop, old_watch, LOOP_READABLE), -EBADF);
+  CHECK_EQ(loop_cancel(loop, old_watch), 0);
+  close_pair(quiet);
+  CHECK_EQ(close(other[1]), 0);
+  end();
+}
+
 /* What goes on in the renewed set: every way of watching. */
 enum { BYSTANDERS = 200 };
 

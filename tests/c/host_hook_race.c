@@ -169,7 +169,7 @@ static void *post_one_by_one(void *arg) {
   return NULL;
 }
 
-/* Some runs leave work over: it is the host's own business not to forget that. */
+/* It waits for nothing else: neither for the loop's descriptor nor for a time. */
 static void a_host_sleeps_until_its_hook_is_called(int posters) {
   static struct poster all[POSTERS];
   pthread_t threads[POSTERS];

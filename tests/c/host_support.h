@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -113,6 +114,27 @@ static inline void join_thread(pthread_t thread) { CHECK_EQ(pthread_join(thread,
 static inline void on_thread(void *(*body)(void *), void *arg) {
   join_thread(start_thread(body, arg));
 }
+
+/* A child that does this and no more. It fails by exit(1), as every test does. */
+static inline pid_t start_child(void (*body)(void)) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    alarm(20);
+    body();
+    _exit(0);
+  }
+  return child;
+}
+
+static inline void check_child(pid_t child) {
+  int status;
+  CHECK_EQ(waitpid(child, &status, 0), child);
+  CHECK(!WIFSIGNALED(status));
+  CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+static inline void in_child(void (*body)(void)) { check_child(start_child(body)); }
 
 /* What the process has used of all its CPUs. */
 static inline uint64_t cpu_time(void) {

@@ -1,0 +1,168 @@
+/* link: -lpthread */
+/* fork while other threads are at it: posting through the loop and a remote, in
+ * the middle of the wake hook, running the loop. The child, which has none of
+ * those threads, frees the loop or goes on with it, and never hangs; the parent
+ * loses nothing. */
+#define _GNU_SOURCE 1
+#include "host_support.h"
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+enum { POSTERS = 4, CHILDREN = 100 };
+
+static loop_t *loop;
+static loop_remote_t *remote;
+static int runs;
+
+struct poster {
+  pthread_t thread;
+  loop_remote_t *remote;
+  long posts; /* made */
+  long next;  /* to be run */
+};
+
+static struct poster posters[POSTERS];
+static atomic_int is_over;
+
+static void run_in_order(loop_t *l, void *arg) {
+  struct poster *poster = arg;
+  (void)l;
+  poster->next++;
+}
+
+static void *post_all_the_time(void *arg) {
+  struct poster *poster = arg;
+  while (!atomic_load(&is_over)) {
+    int result = poster->remote != NULL
+                     ? loop_remote_call_soon(poster->remote, run_in_order, poster, NULL)
+                     : loop_call_soon_threadsafe(loop, run_in_order, poster, NULL);
+    CHECK_EQ(result, 0);
+    poster->posts++;
+    if (poster->posts % 64 == 0) usleep(50);
+  }
+  return NULL;
+}
+
+/* What was queued in the moment of the fork runs here too; and what comes afterwards. */
+static void go_on(void) {
+  runs = 0;
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), LOOP_EFORKED);
+  CHECK_EQ(loop_after_fork(loop), 0);
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
+  CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
+  CHECK(loop_call_later(loop, US(100), count_run, &runs) > 0);
+  while (runs < 3) CHECK(loop_run_once(loop, -1) >= 0);
+  CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
+  CHECK_EQ(loop_free(loop), 0);
+  CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), LOOP_ECLOSED);
+  CHECK_EQ(runs, 3);
+}
+
+static void free_at_once(void) {
+  CHECK_EQ(loop_free(loop), 0);
+  CHECK(loop_remote_call_soon(remote, count_run, &runs, NULL) < 0);
+}
+
+static void wake_host(void *arg) { atomic_fetch_add((atomic_int *)arg, 1); }
+
+TEST(while_threads_post) {
+  static atomic_int hook_calls;
+  loop = new_loop(0);
+  remote = loop_remote_new(loop);
+  CHECK(loop_fd(loop) >= 0);
+  CHECK_EQ(loop_set_wake_hook(loop, wake_host, &hook_calls), 0);
+  memset(posters, 0, sizeof posters);
+  atomic_store(&is_over, 0);
+  for (int i = 0; i < POSTERS; i++) {
+    posters[i].remote = i % 2 == 0 ? remote : NULL;
+    posters[i].thread = start_thread(post_all_the_time, &posters[i]);
+  }
+  for (int i = 0; i < CHILDREN; i++) {
+    wait_readable(loop_fd(loop));
+    CHECK(loop_run_once(loop, 0) >= 0);
+    in_child(i % 4 == 0 ? free_at_once : go_on);
+  }
+  atomic_store(&is_over, 1);
+  for (int i = 0; i < POSTERS; i++) join_thread(posters[i].thread);
+  CHECK_EQ(loop_remote_free(remote), 0);
+  CHECK_EQ(loop_run(loop), 1);
+  for (int i = 0; i < POSTERS; i++) CHECK_EQ(posters[i].next, posters[i].posts);
+  free_loop(loop);
+}
+
+static sem_t in_hook, leave_hook;
+
+static void slow_hook(void *arg) {
+  (void)arg;
+  CHECK_EQ(sem_post(&in_hook), 0);
+  CHECK_EQ(sem_wait(&leave_hook), 0);
+}
+
+static void *post_once(void *arg) {
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, arg, NULL), 0);
+  return NULL;
+}
+
+/* The thread that is in the hook does not exist here, and nobody waits for it. */
+static void replace_the_hook(void) {
+  atomic_int calls = 0;
+  CHECK_EQ(loop_after_fork(loop), 0);
+  CHECK_EQ(loop_set_wake_hook(loop, wake_host, &calls), 0);
+  CHECK_EQ(loop_run_once(loop, -1), 1); /* the post was made before the fork */
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
+  CHECK_EQ(calls, 1);
+  CHECK_EQ(loop_set_wake_hook(loop, NULL, NULL), 0);
+  CHECK_EQ(loop_free(loop), 0);
+}
+
+static void free_with_the_hook(void) {
+  CHECK_EQ(loop_after_fork(loop), 0);
+  CHECK_EQ(loop_free(loop), 0);
+}
+
+static void free_without_after_fork(void) { CHECK_EQ(loop_free(loop), 0); }
+
+TEST(while_a_thread_is_in_the_hook) {
+  void (*const bodies[])(void) = {replace_the_hook, free_with_the_hook, free_without_after_fork};
+  for (int i = 0; i < 3; i++) {
+    loop = new_loop(0);
+    runs = 0;
+    CHECK_EQ(sem_init(&in_hook, 0, 0), 0);
+    CHECK_EQ(sem_init(&leave_hook, 0, 0), 0);
+    CHECK_EQ(loop_set_wake_hook(loop, slow_hook, NULL), 0);
+    pthread_t thread = start_thread(post_once, &runs);
+    CHECK_EQ(sem_wait(&in_hook), 0);
+    in_child(bodies[i]);
+    CHECK_EQ(sem_post(&leave_hook), 0);
+    join_thread(thread);
+    CHECK_EQ(loop_run(loop), 1);
+    CHECK_EQ(runs, 1);
+    free_loop(loop);
+  }
+}
+
+static void *run_forever(void *arg) {
+  CHECK_EQ(loop_run_forever(loop), 0);
+  return arg;
+}
+
+/* It is in the middle of a run that nobody will end: refused, but not a crash. */
+static void is_refused(void) {
+  CHECK_EQ(loop_run_once(loop, 0), LOOP_EFORKED);
+  CHECK(loop_after_fork(loop) < 0);
+  CHECK(loop_run_once(loop, 0) < 0);
+  CHECK(loop_call_soon(loop, count_run, &runs) < 0);
+  CHECK(loop_free(loop) <= 0);
+}
+
+TEST(while_another_thread_runs_the_loop) {
+  loop = new_loop(0);
+  pthread_t thread = start_thread(run_forever, NULL);
+  while (loop_in_thread(loop) == 1) usleep(100); /* until that thread has it */
+  usleep(2000);
+  in_child(is_refused);
+  CHECK_EQ(loop_stop(loop), 0);
+  join_thread(thread);
+  free_loop(loop);
+}
