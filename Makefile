@@ -11,15 +11,16 @@ STRICT := -std=c11 -Wall -Wextra -Wpedantic -Werror
 SKIPS := target/evloop-skips.txt
 
 # What the full test needs beside Rust and a C compiler, by Debian's names.
-DEPS := gcc g++ clang make binutils
+DEPS := gcc g++ clang make binutils pkg-config cmake meson ninja-build dpkg-dev fakeroot man-db groff valgrind
 
 .PHONY: all lib examples demo test deps header fmt lint clean
 
 all: lib examples
 
 # The shared and the static library. The linker wants libevloop.so, the loader its SONAME.
+# With the Rust library beside them cargo would leave out link-time optimization.
 lib:
-	$(CARGO) build --release
+	$(CARGO) rustc --release --lib --crate-type cdylib,staticlib
 	ln -sf libevloop.so $(LIB)/libevloop.so.$(MAJOR)
 
 examples: $(EXAMPLES)
@@ -38,7 +39,7 @@ demo: all
 # Every test there is. What is skipped, and what to install for it, is said at the end.
 test:
 	@mkdir -p target; : > $(SKIPS)
-	$(CARGO) test
+	$(CARGO) test --no-fail-fast
 	@if [ -s $(SKIPS) ]; then echo; sort -u $(SKIPS); fi
 
 # Everything that a test may ask for.
@@ -48,6 +49,7 @@ deps:
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
 	fi
+	@command -v $(MDBOOK) >/dev/null || $(MAKE) mdbook
 
 # include/evloop.h from src/ffi.
 header:
@@ -62,3 +64,8 @@ lint:
 
 clean:
 	$(CARGO) clean
+	rm -rf docs/site
+
+# Benchmarks; installing, man pages and the documentation site, packages.
+include benches/bench.mk
+include packaging/library.mk packaging/install.mk packaging/docs.mk packaging/packages.mk

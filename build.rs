@@ -3,18 +3,15 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=packaging/link-args");
     let target = std::env::var("CARGO_CFG_TARGET_OS").unwrap_or_default();
     if target != "linux" {
         return;
     }
     let major = std::env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets the version");
-    for argument in [
-        format!("-Wl,-soname,libevloop.so.{major}"),
-        // Callbacks and the page that notices a fork may outlive a dlclose.
-        "-Wl,-z,nodelete".into(),
-        // Our own calls between exported functions need no detour.
-        "-Wl,-Bsymbolic-functions".into(),
-    ] {
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libevloop.so.{major}");
+    let shared_with_make = include_str!("packaging/link-args");
+    for argument in shared_with_make.lines().filter(|line| !line.starts_with('#')) {
         println!("cargo:rustc-cdylib-link-arg={argument}");
     }
 }

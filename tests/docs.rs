@@ -59,7 +59,8 @@ fn the_readme_quotes_compiled_code() {
 
 #[test]
 fn the_documents_quote_compiled_code() {
-    let documents: Vec<PathBuf> = files("docs", &["md"]);
+    let folders = ["docs", "docs/guide"];
+    let documents: Vec<PathBuf> = folders.iter().flat_map(|folder| files(folder, &["md"])).collect();
     assert!(!documents.is_empty());
     documents.iter().for_each(|document| assert_compiled(document, &c_blocks(document)));
 }

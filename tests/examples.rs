@@ -1,7 +1,11 @@
 //! The examples: each file of `c_examples` is short, opens with a comment, is
 //! built under every compiler, and is run and checked by a function of its own.
 
+#[path = "examples/chat_and_proxy.rs"]
+mod chat_and_proxy;
 mod harness;
+#[path = "examples/threads_and_hosts.rs"]
+mod threads_and_hosts;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -23,12 +27,28 @@ type Check = fn(&Path);
 
 fn main() {
     let checks: BTreeMap<&str, Check> = BTreeMap::from([
-        ("echo_server", echo_server as Check),
+        ("chat_server", chat_and_proxy::chat_server as Check),
+        ("dialog", dialog),
+        ("echo_server", echo_server),
+        ("fake_clock", fake_clock),
         ("first", first),
+        ("foreign_poll", threads_and_hosts::foreign_poll),
+        ("fork_child", fork_child),
+        ("frame_loop", threads_and_hosts::frame_loop),
+        ("guest_mode", threads_and_hosts::guest_mode),
         ("hello", hello),
+        ("hooks", hooks),
+        ("pause", pause),
+        ("proxy", chat_and_proxy::proxy),
+        ("pull_events", pull_events),
+        ("remote", remote),
         ("stdin_lines", stdin_lines),
+        ("timers", timers),
         ("tour", tour),
+        ("versions", versions),
         ("virtual_time", virtual_time),
+        ("wake_hook", wake_hook),
+        ("workers", threads_and_hosts::workers),
     ]);
     let mut trials = Vec::new();
     for source in files("c_examples", &["c"]) {
@@ -129,6 +149,71 @@ fn hello(program: &Path) {
     assert_eq!(others, ["soon", "tick, 2 to go", "tick, 1 to go", "tick, 0 to go"]);
     // Not before the first tick; a machine that stalls may join the others.
     assert!(later.len() == 1 && output.starts_with("soon\ntick"), "{output}");
+}
+
+fn timers(program: &Path) {
+    let output = output_after(program, Duration::from_millis(350));
+    // On a machine that stalls the reminder may come before the last messages.
+    let (reminder, others): (Vec<_>, Vec<_>) = output.lines().partition(|line| line.starts_with("reminder"));
+    assert_eq!(reminder, ["reminder: the time-out is still to come"]);
+    let messages = ["message 1", "message 2", "message 3", "time-out, after 3 messages"];
+    assert_eq!(others, [&messages[..], &["the heartbeat is still active"]].concat());
+}
+
+fn pause(program: &Path) {
+    let output = output_after(program, Duration::from_millis(40));
+    assert_eq!(output, "read one\nreading off\nreading on\nread two\n");
+}
+
+fn remote(program: &Path) {
+    let output = output(program);
+    // A machine that stalls may run a fourth result in the turn of the third.
+    assert!(output.starts_with("result: 1\nresult: 4\nresult: 9\n"), "{output}");
+    assert!(output.ends_with("\nworker: LOOP_ECLOSED\n"), "{output}");
+}
+
+fn dialog(program: &Path) {
+    let output = output_after(program, Duration::from_millis(150));
+    let (guest, others): (Vec<_>, Vec<_>) =
+        output.lines().partition(|line| line.starts_with("guest: ") && line.len() == 8);
+    assert_eq!(guest, ["guest: 2", "guest: 1", "guest: 0"]);
+    assert_eq!(others, ["guest: a dialog opens", "host: got yes", "guest: the dialog closes, in 1 run"]);
+}
+
+fn wake_hook(program: &Path) {
+    let output = output_after(program, Duration::from_millis(50));
+    let mut lines: Vec<&str> = output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["a monster wakes up", "a texture has come"]);
+}
+
+fn pull_events(program: &Path) {
+    let output = output_after(program, Duration::from_millis(40));
+    let expected = ["soon: first", "pipe: 5 bytes", "timer: 20 ms are over", "tick: 40 ms", "pipe: 0 bytes"];
+    assert_eq!(output.lines().collect::<Vec<_>>(), expected);
+}
+
+fn fork_child(program: &Path) {
+    let output = output_after(program, Duration::from_millis(50));
+    let mut lines: Vec<&str> = output.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["child: LOOP_EFORKED", "child: the timer rings", "parent: the timer rings"]);
+}
+
+fn fake_clock(program: &Path) {
+    assert_eq!(output(program), "80 seconds of a door, tested; the clock says 80 s\n");
+}
+
+fn hooks(program: &Path) {
+    let output = output_after(program, Duration::from_millis(100));
+    assert_eq!(output, "the signal's work is done here\nwaited: 1, idle: 1\n");
+}
+
+fn versions(program: &Path) {
+    let output = output(program);
+    let answers: Vec<&str> = output.lines().skip(1).filter_map(|line| line.split(": ").nth(1)).collect();
+    let names: Vec<&str> = answers.iter().map(|answer| answer.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["EBADF", "LOOP_ENOCALLBACK", "LOOP_ENULL", "LOOP_ESTALE", "OK"]);
 }
 
 fn virtual_time(program: &Path) {

@@ -8,7 +8,9 @@ fn section(root: &Path, file: &str, title: &str) -> String {
     let path = root.join(format!("src/ffi/{file}.rs"));
     let source = std::fs::read_to_string(&path).expect("the section's file is there");
     let mut text = format!("\n/*\n * ---- {title} {}\n *\n", "-".repeat(88 - title.len()));
-    for line in source.lines().map_while(|line| line.strip_prefix("//!")) {
+    // A fence tells rustdoc that a table is no Rust; in C the indentation says it.
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    for line in lines.filter(|line| !line.starts_with(" ```")) {
         writeln!(text, " *{}", line.trim_end()).unwrap();
     }
     text.push_str(" */\n\n");

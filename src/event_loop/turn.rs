@@ -101,7 +101,7 @@ impl Loop {
             if !self.shared.is_stopping() && !self.is_kept_going() {
                 return Ok(Ended::OutOfWork);
             }
-            let count = self.turn(Limit::Forever, None)?;
+            let count = self.turn(Limit::WhileWork, None)?;
             if self.is_over(&run, count)? {
                 return Ok(Ended::Stopped);
             }

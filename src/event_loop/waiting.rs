@@ -19,6 +19,8 @@ pub(super) enum Limit {
     /// Until this time on the loop's clock.
     Until(u64),
     Forever,
+    /// As long as anything is left that could ever run: a hook may cancel the last of it.
+    WhileWork,
 }
 
 /// How to ask the kernel.
@@ -102,6 +104,7 @@ impl Loop {
     fn plan(&self, limit: Limit) -> Result<Plan> {
         let idle = self.ready.borrow().is_empty()
             && limit != Limit::Poll
+            && (limit != Limit::WhileWork || self.is_kept_going())
             && !self.shared.is_stopping()
             && !self.shared.has_posts()
             && !self.clock.is_manual()
@@ -115,7 +118,7 @@ impl Loop {
             _ => next,
         };
         // Descriptors that are waited for live in real time.
-        let jumps = || limit != Limit::Forever || !self.watchers.borrow().has_waiting();
+        let jumps = || matches!(limit, Limit::Until(_)) || !self.watchers.borrow().has_waiting();
         Ok(match self.clock.is_virtual() {
             _ if until == NEVER => Plan::Forever,
             true if jumps() => Plan::Jump(until),
@@ -137,6 +140,7 @@ impl Loop {
             Limit::Poll => true,
             Limit::Until(time) => self.clock.is_manual() || self.turn_now() >= time,
             Limit::Forever => self.clock.is_manual(),
+            Limit::WhileWork => self.clock.is_manual() || !self.is_kept_going(),
         })
     }
 

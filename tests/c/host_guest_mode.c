@@ -180,9 +180,9 @@ TEST(a_gui_is_left_alone_while_there_is_nothing_to_do) {
   struct helper helper;
   loop_t *loop = new_loop(0);
   idle_wake_ups = 0;
+  uint64_t start = check_clock();
   CHECK(loop_call_later(loop, MS(200), quit, NULL) > 0);
   start_helper(&helper, loop);
-  uint64_t start = check_clock();
   run_gui(&helper, loop);
   CHECK(check_clock() - start >= MS(200));
   CHECK(helper.wake_ups <= 2);

@@ -170,3 +170,22 @@ TEST(loop_run_ends_when_the_last_periodic_timer_ends_itself) {
   CHECK_JOURNAL("eee");
   free_loop(loop);
 }
+
+static loop_handle_t last_source;
+
+static void cancel_last_source(loop_t *loop, void *arg) {
+  (void)arg;
+  loop_cancel(loop, last_source);
+}
+
+TEST(a_hook_that_cancels_the_last_source_ends_the_run) {
+  const uint32_t kinds[] = {LOOP_BEFORE_WAIT, LOOP_WHEN_IDLE};
+  for (int i = 0; i < 2; i++) {
+    loop_t *loop = loop_new();
+    last_source = loop_call_later(loop, NS_PER_SEC * UINT64_C(3600), cancel_last_source, NULL);
+    CHECK(last_source > 0);
+    CHECK(loop_add_hook(loop, kinds[i], cancel_last_source, NULL) > 0);
+    CHECK_EQ(loop_run(loop), 1);
+    CHECK_EQ(loop_free(loop), 0);
+  }
+}

@@ -4,6 +4,8 @@
 //! written down, or a failure where EVLOOP_NO_SKIP=1.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod installed;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -166,16 +168,20 @@ pub fn run(trials: Vec<Trial>) -> ! {
     libtest_mimic::run(&arguments, trials).exit()
 }
 
-/// Is this compiler absent, and may it be? Then target/evloop-skips.txt gets a
-/// line that says so. Under EVLOOP_NO_SKIP=1 nothing is skipped: what needs the
-/// compiler fails.
+/// Is this compiler absent, and may it be?
 pub fn is_skipped(compiler: &str) -> bool {
-    let is_installed = Command::new(compiler).arg("--version").output().is_ok();
+    is_absent(compiler, if compiler == "clang++" { "clang" } else { compiler })
+}
+
+/// Is this tool absent, and may it be? Then target/evloop-skips.txt gets a line
+/// that says what to install. Under EVLOOP_NO_SKIP=1 nothing is skipped: what
+/// needs the tool fails.
+pub fn is_absent(tool: &str, package: &str) -> bool {
+    let is_installed = Command::new(tool).arg("--version").output().is_ok();
     if is_installed || std::env::var("EVLOOP_NO_SKIP").is_ok_and(|value| value == "1") {
         return false;
     }
-    let package = if compiler == "clang++" { "clang" } else { compiler };
-    note_skip(&format!("SKIPPED: {compiler} (install: {package})\n"));
+    note_skip(&format!("SKIPPED: {tool} (install: {package})\n"));
     true
 }
 

@@ -1,0 +1,223 @@
+//! The chapters of the documentation site, as Markdown: the reference of the header, a page for
+//! each example, and the files of docs/, in which names of the header become links.
+
+use super::examples::{Examples, programs};
+use super::header::{Header, Item, Kind, Section, words};
+use super::text::{Block, Piece, blocks, pieces, summary};
+use std::path::Path;
+
+/// All chapters and the table of contents, by the names of their files.
+pub fn chapters(sources: &Path) -> Vec<(String, String)> {
+    let site = Site {
+        header: Header::parse(&super::read(sources, "include/evloop.h")),
+        examples: Examples::read(sources),
+    };
+    let mut chapters = vec![("reference/index.md".to_owned(), site.overview())];
+    for section in &site.header.sections {
+        chapters.push((format!("reference/{}.md", slug(&section.title)), site.section(section)));
+    }
+    chapters.push(("reference/names.md".to_owned(), site.names()));
+    let (mut listed, mut described) = (String::new(), String::new());
+    for file in programs(sources, "c_examples") {
+        let name = file.trim_start_matches("c_examples/").trim_end_matches(".c");
+        let code = super::read(sources, &file);
+        listed += &format!("  - [{name}.c](examples/{name}.md)\n");
+        described += &format!("- [{name}.c](../examples/{name}.md): {}\n", opening(&code));
+        chapters.push((format!("examples/{name}.md"), format!("# {name}.c\n\n```c\n{code}```\n")));
+    }
+    for file in documents(sources) {
+        let up = if file.contains('/') { "../" } else { "" };
+        let text = super::read(sources, &format!("docs/{file}"));
+        let text = text.replace("<!-- list of examples -->\n", &described);
+        chapters.push((file, site.linked(&text, up)));
+    }
+    let contents = super::read(sources, "docs/SUMMARY.md");
+    let contents =
+        contents.replace("<!-- reference -->\n", &site.contents()).replace("<!-- examples -->\n", &listed);
+    chapters.retain(|(file, _)| file != "SUMMARY.md");
+    chapters.push(("SUMMARY.md".to_owned(), contents));
+    chapters
+}
+
+/// The Markdown files of docs/ and docs/guide/, seen from docs/.
+fn documents(sources: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["", "guide/"] {
+        for entry in std::fs::read_dir(sources.join("docs").join(folder)).expect("docs/ can be read") {
+            let name = entry.expect("docs/ can be read").file_name().into_string().expect("names are plain");
+            if name.ends_with(".md") {
+                found.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+struct Site {
+    header: Header,
+    examples: Examples,
+}
+
+impl Site {
+    fn contents(&self) -> String {
+        let mut contents = String::new();
+        for section in &self.header.sections {
+            contents += &format!("  - [{}](reference/{}.md)\n", section.title, slug(&section.title));
+        }
+        contents + "  - [All names](reference/names.md)\n"
+    }
+
+    fn overview(&self) -> String {
+        let mut prologue = blocks(&self.header.prologue);
+        prologue.remove(0);
+        let mut page = String::from("# evloop.h\n\nMade from the header, which is the manual.\n\n");
+        self.write(&mut page, &prologue);
+        page
+    }
+
+    fn section(&self, section: &Section) -> String {
+        let mut page = format!("# {}\n\n", section.title);
+        self.write(&mut page, &blocks(&section.intro));
+        let mut is_in_table = false;
+        for item in &section.items {
+            if item.kind == Kind::Constant {
+                page += if is_in_table { "" } else { "| Constant | Value | |\n|---|---|---|\n" };
+                page += &self.constant(item);
+            } else {
+                page += if is_in_table { "\n" } else { "" };
+                page += &format!("## {0} {{#{0}}}\n\n```c\n{1}\n```\n\n", item.name, item.declaration);
+                self.write(&mut page, &blocks(&item.doc));
+                self.write_fields(&mut page, item);
+                self.write_example(&mut page, item);
+            }
+            is_in_table = item.kind == Kind::Constant;
+        }
+        page
+    }
+
+    fn constant(&self, item: &Item) -> String {
+        let value = item.declaration.split_once(&item.name).map_or("", |(_, value)| value.trim());
+        let about: Vec<String> = blocks(&item.doc).iter().map(|block| self.paragraph(block)).collect();
+        let about = about.join("<br>").replace('|', "\\|");
+        let value = if value.len() > 12 { "" } else { value };
+        format!("| <span id=\"{0}\">`{0}`</span> | {1} | {2} |\n", item.name, value, about)
+    }
+
+    fn write_fields(&self, page: &mut String, item: &Item) {
+        if !item.fields.is_empty() {
+            *page += "| Field | |\n|---|---|\n";
+            for (field, about) in &item.fields {
+                let about: Vec<String> = blocks(about).iter().map(|block| self.paragraph(block)).collect();
+                *page += &format!("| `{field}` | {} |\n", about.join("<br>").replace('|', "\\|"));
+            }
+            *page += "\n";
+        }
+    }
+
+    fn write_example(&self, page: &mut String, item: &Item) {
+        if item.kind != Kind::Function {
+            return;
+        }
+        let example =
+            self.examples.of(&item.name).unwrap_or_else(|| panic!("no example calls {}", item.name));
+        let name = example.file.rsplit('/').next().unwrap_or_default();
+        let from = match name.strip_suffix(".c") {
+            Some(stem) if example.file.starts_with("c_examples/") => {
+                format!("<a href=\"../examples/{stem}.html\">{name}</a>")
+            }
+            _ => example.file.clone(),
+        };
+        *page += &format!(
+            "<details><summary>Example, from {from}</summary>\n\n```c\n{}```\n\n</details>\n\n",
+            example.code
+        );
+    }
+
+    fn names(&self) -> String {
+        let mut names: Vec<&Item> = self.header.items().collect();
+        names.sort_by_key(|item| (item.kind == Kind::Constant, item.name.clone()));
+        let mut page = String::from("# All names\n\n| Name | |\n|---|---|\n");
+        for item in names {
+            page +=
+                &format!("| {} | {} |\n", self.link(&item.name, ""), summary(&item.doc).replace('|', "\\|"));
+        }
+        page
+    }
+
+    fn write(&self, page: &mut String, blocks: &[Block]) {
+        for block in blocks {
+            *page += &match block {
+                Block::Heading(title) => format!("## {title}\n\n"),
+                Block::Fixed(text) => format!("```text\n{text}```\n\n"),
+                Block::Code(text) => format!("```c\n{text}```\n\n"),
+                Block::Paragraph(_) => format!("{}\n\n", self.paragraph(block)),
+            };
+        }
+    }
+
+    fn paragraph(&self, block: &Block) -> String {
+        let (Block::Paragraph(text) | Block::Heading(text) | Block::Fixed(text) | Block::Code(text)) = block;
+        let is_name = |word: &str| self.header.find(word).is_some();
+        let set = pieces(text, &is_name).into_iter().map(|piece| match piece {
+            Piece::Plain(text) => text.replace('<', "&lt;"),
+            Piece::Name(name) => self.link(name, ""),
+            Piece::Code(text) => format!("`{text}`"),
+            Piece::Term(word) => format!("*{word}*"),
+        });
+        set.collect()
+    }
+
+    /// A name as a link to its place in the reference, which is in the folder `base`.
+    fn link(&self, name: &str, base: &str) -> String {
+        let is_there = |section: &&Section| section.items.iter().any(|item| item.name == name);
+        let section = self.header.sections.iter().find(is_there).expect("a name is in a section");
+        format!("[`{name}`]({base}{}.md#{name})", slug(&section.title))
+    }
+
+    /// A document of docs/: names of the header between backticks become links. `up` leads to the
+    /// site's root.
+    fn linked(&self, text: &str, up: &str) -> String {
+        let mut out = String::new();
+        let mut is_code = false;
+        for line in text.lines() {
+            is_code ^= line.starts_with("```");
+            if is_code || line.starts_with('#') || line.starts_with("    ") {
+                out += line;
+            } else {
+                self.link_line(&mut out, line, up);
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    fn link_line(&self, out: &mut String, line: &str, up: &str) {
+        for (number, part) in line.split('`').enumerate() {
+            let is_between = number % 2 == 1;
+            let name = words(part).next().filter(|name| part.starts_with(name) && !part.contains(' '));
+            match name.filter(|name| is_between && self.header.find(name).is_some()) {
+                Some(name) if !out.ends_with('[') => {
+                    let link = self.link(name, &format!("{up}reference/"));
+                    *out += &link.replacen(&format!("`{name}`"), &format!("`{part}`"), 1);
+                }
+                _ if is_between => *out += &format!("`{part}`"),
+                _ => *out += part,
+            }
+        }
+    }
+}
+
+/// What a program says of itself in the first sentence of its first comment, after its name.
+fn opening(code: &str) -> String {
+    let comment = code.lines().take_while(|line| line.starts_with(['/', ' ']));
+    let words =
+        comment.flat_map(str::split_whitespace).filter(|word| !["/*", "*", "*/", "//"].contains(word));
+    let text = words.collect::<Vec<_>>().join(" ");
+    let (_, about) = text.split_once(": ").expect("an example begins with NAME: WHAT");
+    format!("{}.", about.split(". ").next().unwrap_or_default().trim_end_matches('.'))
+}
+
+fn slug(title: &str) -> String {
+    title.to_lowercase().replace(' ', "-")
+}

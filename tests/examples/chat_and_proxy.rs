@@ -1,0 +1,152 @@
+//! What the chat server and the proxy promise when their peers are many, slow,
+//! leave in the middle, or are not there. Everything is done once at full size
+//! (10,000 clients, 1 GB), and once small under valgrind, which finds what is
+//! leaked or used after it was freed.
+
+mod chat_server;
+mod proxy;
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::net::{SocketAddrV4, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
+use std::process::Command;
+use std::ptr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Running, TIME_LIMIT, signal};
+pub use chat_server::chat_server;
+pub use proxy::proxy;
+
+/// A server that has said where it listens.
+struct Server {
+    running: Running,
+    address: String,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Server {
+        let mut running = Running::start(command);
+        let line = running.line();
+        let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
+        Server { running, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        super::connect(&self.address)
+    }
+
+    /// The server's kernel takes but a part of what is sent to such a client.
+    fn connect_with_small_buffers(&self) -> TcpStream {
+        let address: SocketAddrV4 = self.address.parse().unwrap();
+        let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+        // SAFETY: it takes three numbers, and what it opens belongs to nobody else.
+        let stream = unsafe { TcpStream::from_raw_fd(libc::socket(libc::AF_INET, kind, 0)) };
+        set_option(&stream, libc::IPPROTO_TCP, libc::TCP_MAXSEG, 200);
+        set_option(&stream, libc::SOL_SOCKET, libc::SO_RCVBUF, 4096);
+        let name = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: address.port().to_be(),
+            sin_addr: libc::in_addr { s_addr: address.ip().to_bits().to_be() },
+            sin_zero: [0; 8],
+        };
+        let size = size_of_val(&name) as libc::socklen_t;
+        // SAFETY: the name is of the socket's kind and of this size.
+        let result = unsafe { libc::connect(stream.as_raw_fd(), (&raw const name).cast(), size) };
+        assert_eq!(result, 0);
+        with_time_limit(stream)
+    }
+
+    fn pid(&self) -> u32 {
+        self.running.child.id()
+    }
+
+    fn open_descriptors(&self) -> usize {
+        super::open_descriptors(&self.running)
+    }
+
+    fn wait_for_descriptors(&self, number: usize) {
+        let start = Instant::now();
+        while self.open_descriptors() != number {
+            assert!(start.elapsed() < TIME_LIMIT, "it never has {number} descriptors open");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits for a while in which it uses next to no processor time. One that
+    /// spins has none.
+    fn wait_until_it_rests(&self) {
+        let start = Instant::now();
+        loop {
+            let before = self.processor_ticks();
+            thread::sleep(Duration::from_millis(200)); // 20 ticks
+            if self.processor_ticks() - before <= 4 {
+                return;
+            }
+            assert!(start.elapsed() < TIME_LIMIT, "it spins");
+        }
+    }
+
+    fn processor_ticks(&self) -> u64 {
+        let stat = self.proc("stat");
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    }
+
+    fn peak_memory_kb(&self) -> usize {
+        let status = self.proc("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap()
+    }
+
+    fn ends_well_on_sigint(self) {
+        signal(self.pid(), libc::SIGINT);
+        assert_eq!(self.running.finish(), "");
+    }
+}
+
+fn with_valgrind(program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command.args(["--quiet", "--leak-check=full", "--error-exitcode=99"]).arg(program);
+    command
+}
+
+fn set_option(stream: &TcpStream, level: i32, option: i32, value: i32) {
+    let (pointer, size) = ((&raw const value).cast(), size_of_val(&value) as libc::socklen_t);
+    // SAFETY: the value is an int, as these options want, and of this size.
+    let result = unsafe { libc::setsockopt(stream.as_raw_fd(), level, option, pointer, size) };
+    assert_eq!(result, 0);
+}
+
+fn with_time_limit(stream: TcpStream) -> TcpStream {
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+    stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
+    stream
+}
+
+/// Gives a process (0: this one) this limit, or the highest that it may have.
+/// Returns the limit.
+fn set_descriptor_limit(pid: u32, wanted: usize) -> usize {
+    let pid = i32::try_from(pid).unwrap();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: null where it allows null, and else a place of the right type.
+    let result = unsafe {
+        libc::prlimit(pid, libc::RLIMIT_NOFILE, ptr::null(), &mut limit);
+        limit.rlim_cur = limit.rlim_max.min(wanted as u64);
+        libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, ptr::null_mut())
+    };
+    assert_eq!(result, 0);
+    limit.rlim_cur as usize
+}
+
+/// What the other side reads when a connection was broken off.
+fn is_reset(stream: &mut TcpStream) -> bool {
+    stream.read(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+}
