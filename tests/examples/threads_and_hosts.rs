@@ -33,8 +33,8 @@ pub fn frame_loop(program: &Path) {
         // The flood leaves nothing of the loop's part unused.
         assert!(1.0 <= median && median <= p99 && p99 <= max, "{output}");
     }
-    let [links, ticks] = numbers(work)[..] else { panic!("{output}") };
-    assert!(links >= 120.0 && ticks >= 19.0, "{output}");
+    let [calls, ticks] = numbers(work)[..] else { panic!("{output}") };
+    assert!(calls >= 120.0 && ticks >= 10.0, "{output}");
 }
 
 pub fn foreign_poll(program: &Path) {
@@ -56,8 +56,8 @@ pub fn guest_mode(program: &Path) {
     let output = output_after(program, Duration::from_millis(170));
     let mut lines: Vec<&str> = output.lines().collect();
     let [asked] = numbers(lines.pop().unwrap())[..] else { panic!("{output}") };
-    // A turn for each callback, and one for nothing after it; a helper that spins asks thousands of times.
-    assert!((1.0..=12.0).contains(&asked), "{output}");
+    // For each callback, perhaps once more for nothing, and at the end. One that spins asks many thousand times.
+    assert!((1.0..=20.0).contains(&asked), "{output}");
     lines.sort_unstable();
     let expected = ["20 ms after a key, on the GUI's thread", "a picture has come, on the GUI's thread"];
     assert_eq!(lines, [[expected[0]; 3], [expected[1]; 3]].concat());

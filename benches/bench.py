@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""evloop beside libuv, libev, libevent and a hand-written epoll loop.
+
+    make bench          everything; writes docs/bench/ (under ten minutes)
+    make bench-quick    smaller and fewer; writes target/bench/quick/ (under two minutes)
+
+or, after `make lib`, by hand:
+
+    benches/bench.py [--quick] [--rounds N] [--only REGEX] [--backends "evloop,libuv"]
+                     [--out DIR] [--stat median|min] [--no-pin] [--no-build] [--no-counts] [--list]
+
+--only picks workloads and rows (a regular expression: `--only 'timer'`). A backend is "raw heap",
+"raw wheel", libev, libevent, libuv, "libuv new" or evloop. --stat min shows the best instead of
+the median: the better choice on a busy machine. One program on its own:
+
+    target/bench/bench-evloop -n 100000 timers
+
+Every backend is the same workload source (benches/src) compiled against another header.
+A round runs each workload once on each backend, one straight after the other, in an order that
+rotates; a value is the median of all rounds. Workloads count their callbacks and fail when
+one is missing or too many: then so does this program. rows.py says what is printed and what
+evloop has to reach.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import build
+import charts
+import counts
+import report
+import rows
+
+
+def run_once(backend, workload, is_quick, pin):
+    """{row: [values]} of one run of one program."""
+    command = [str(backend.program), *([] if pin else ["-P"]), *workload.arguments(is_quick)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if answer.returncode != 0:
+        raise SystemExit(f"FAILED: {' '.join(command)}\n{answer.stderr}")
+    values = defaultdict(list)
+    for line in answer.stdout.splitlines():
+        row, value = line.split("\t")
+        if row != "-":
+            values[row + workload.suffix].append(float(value))
+    return values
+
+
+def measure(backends, workloads, options):
+    """{(row, backend name): [values]}, interleaved."""
+    samples = defaultdict(list)
+    for number in range(options.rounds):
+        for workload in workloads:
+            if workload.rounds and number >= workload.rounds:
+                continue
+            turn = backends[number % len(backends):] + backends[: number % len(backends)]
+            for backend in turn:
+                if workload.backends and backend.name not in workload.backends:
+                    continue
+                for row, values in run_once(backend, workload, options.quick, options.pin).items():
+                    samples[row, workload.column or backend.name] += values
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+    return samples
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--backends", default="")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--stat", choices=["median", "min"], default="median")
+    parser.add_argument("--no-pin", dest="pin", action="store_false")
+    parser.add_argument("--no-build", dest="build", action="store_false")
+    parser.add_argument("--no-counts", dest="counts", action="store_false")
+    parser.add_argument("--list", action="store_true", help="the workloads and rows, and no more")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    if options.quick or options.only:
+        options.counts = False
+    if options.counts and counts.missing_tools():
+        print(f"no table of counts: {' and '.join(counts.missing_tools())} missing (make deps)", file=sys.stderr)
+        options.counts = False
+    return options
+
+
+def main():
+    options = parse()
+    if options.list:
+        for workload in rows.WORKLOADS:
+            print(*workload.arguments(options.quick))
+        for section in rows.SECTIONS:
+            for row in section.rows:
+                print(f"{section.key:10} {row.key:28} {row.title}")
+        return
+    wanted = [name.strip() for name in options.backends.split(",") if name.strip()]
+    if options.build:
+        backends = build.build(wanted)
+    else:
+        backends = [b for b in build.BACKENDS if b.program.exists() and (not wanted or b.name in wanted)]
+    pattern = re.compile(options.only)
+    workloads = [w for w in rows.WORKLOADS if pattern.search(w.name + w.suffix) and not (options.quick and w.quick < 0)]
+    began, load = time.time(), os.getloadavg()
+    samples = measure(backends, workloads, options)
+
+    def choose(row, values):
+        if options.stat == "median":
+            return statistics.median(values)
+        return (max if row.endswith("_rate") else min)(values)
+
+    result = report.Result(
+        {key: choose(key[0], values) for key, values in samples.items()},
+        samples,
+        [b.name for b in backends],
+        {"load": f"{load[0]:.1f} before, {os.getloadavg()[0]:.1f} after", "values": options.stat, "rounds": options.rounds},
+    )
+    if options.counts:
+        for backend in backends:
+            result.counts[backend.name] = counts.measure(backend)
+    result.facts["seconds"] = round(time.time() - began)
+    report.terminal(result)
+    if options.out:
+        report.write(result, options.out)
+        charts.try_to_draw(options.out)
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).resolve().parent.parent)
+    main()
