@@ -53,13 +53,19 @@ static void run_a_little(void) {
   }
 }
 
+static void run_until_all_have_run(int wanted) {
+  while (moved.soons < wanted || moved.timers < wanted || moved.posts < wanted || moved.events < wanted) {
+    run_a_little();
+  }
+}
+
 /* Everything that a thread does with the loop while it has it. */
 static void use_the_loop(void) {
   loop_t *loop = moved.loop;
   loop_cb cb = moved.is_pull ? NULL : count_run;
   CHECK_EQ(loop_in_thread(loop), 1);
   CHECK_EQ(loop_is_running(loop), 0);
-  int wanted = ++moved.moves;
+  moved.moves++;
   CHECK(loop_call_soon(loop, cb, &moved.soons) > 0);
   CHECK(loop_call_later(loop, US(20), cb, &moved.timers) > 0);
   CHECK_EQ(loop_call_soon_threadsafe(loop, cb, &moved.posts, NULL), 0);
@@ -67,10 +73,8 @@ static void use_the_loop(void) {
   CHECK_EQ(loop_watch_update(loop, moved.watch, 0), 0);
   CHECK_EQ(loop_watch_update(loop, moved.watch, LOOP_READABLE), 0);
   put_byte(moved.fds[1]);
-  if (wanted % 4 == 0) wanted--; /* the rest goes on with the next thread */
-  while (moved.soons < wanted || moved.timers < wanted || moved.posts < wanted || moved.events < wanted) {
-    run_a_little();
-  }
+  /* Every fourth time the rest goes on with the next thread. */
+  run_until_all_have_run(moved.moves % 4 == 0 ? moved.moves - 1 : moved.moves);
 }
 
 static void *take_turns(void *arg) {
@@ -114,7 +118,7 @@ static void move_a_thousand_times(uint32_t flags) {
   }
   CHECK_EQ(moved.moves, MOVES);
   CHECK_EQ(loop_cancel(moved.loop, moved.restarted), 0);
-  while (moved.timers < MOVES || moved.events < MOVES) run_a_little();
+  run_until_all_have_run(MOVES);
   CHECK_EQ(moved.soons, MOVES);
   CHECK_EQ(moved.timers, MOVES);
   CHECK_EQ(moved.posts, MOVES);
