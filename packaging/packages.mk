@@ -24,7 +24,7 @@ conan:
 dist:
 	@mkdir -p $(PACKAGE)
 	tar -c --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --exclude=docs/site --exclude=__pycache__ \
-	  --transform='s,^,evloop-$(VERSION)/,' $(wildcard $(LISTED)) | gzip -9n > $(ARCHIVE)
+	  --transform='s,^,evloop-$(VERSION)/,' $(wildcard $(LISTED)) | gzip -9n > $(ARCHIVE).$$$$ && mv $(ARCHIVE).$$$$ $(ARCHIVE)
 
 wrap: dist
 	sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@URL@|$(URL)|g' \

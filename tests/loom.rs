@@ -84,14 +84,14 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-/// All orders with at most four preemptions. (With eight, which takes minutes, no other
+/// All orders with at most three preemptions. (With eight, which takes minutes, no other
 /// failure is found.)
 fn model(body: impl Fn() + Clone + Send + Sync + 'static) {
     for is_fence_after in [false, true] {
         // All of a model's threads are run by this one, in turn.
         sync::IS_FENCE_AFTER.set(is_fence_after);
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(4);
+        builder.preemption_bound = Some(3);
         builder.check(body.clone());
     }
 }

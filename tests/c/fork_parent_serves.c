@@ -165,7 +165,7 @@ TEST(the_kernel_side_of_the_parent_is_as_it_was) {
   static char before[65536], after[65536];
   for (int is_embedded = 0; is_embedded < 2; is_embedded++) {
     start();
-    if (is_embedded) CHECK(loop_fd(loop) >= 0);
+    if (is_embedded) embed(loop);
     while (!all_served(5)) CHECK(loop_run_once(loop, -1) > 0);
     CHECK(loop_call_soon(loop, count_run, &ticks) > 0); /* work that is left is noted there too */
     look_at_the_kernel_side(before, sizeof before);

@@ -35,7 +35,7 @@ static void start(void) {
   runs = releases = hook_calls = 0;
   make_pair(fds);
   CHECK_EQ(loop_set_data(loop, &data), 0);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   timer = loop_call_later(loop, HOUR, count_run, &runs);
   watch = loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs);
   CHECK_EQ(loop_set_release(loop, timer, count_release), 0);
@@ -54,13 +54,13 @@ static void check_undisturbed_and_end(void) {
   CHECK_EQ(loop_watch_events(loop, watch), LOOP_READABLE);
   CHECK(loop_data(loop) == &data);
   put_byte(fds[1]);
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
   CHECK_EQ(loop_run_once(loop, 0), 1);
   take_byte(fds[0]);
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
   CHECK_EQ(hook_calls, 1);
   CHECK_EQ(loop_reschedule(loop, timer, MS(1)), 0);
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
   CHECK_EQ(loop_cancel(loop, watch), 0);
   CHECK_EQ(loop_remote_free(remote), 0);
   CHECK_EQ(loop_run(loop), 1);

@@ -53,7 +53,7 @@ static void go_on(void) {
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
   CHECK(loop_call_later(loop, US(100), count_run, &runs) > 0);
   while (runs < 3) {
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK(loop_run_once(loop, 0) >= 0);
   }
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
@@ -73,7 +73,7 @@ TEST(while_threads_post) {
   static atomic_int hook_calls;
   loop = new_loop(0);
   remote = loop_remote_new(loop);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   CHECK_EQ(loop_set_wake_hook(loop, wake_host, &hook_calls), 0);
   memset(posters, 0, sizeof posters);
   atomic_store(&is_over, 0);
@@ -82,7 +82,7 @@ TEST(while_threads_post) {
     posters[i].thread = start_thread(post_all_the_time, &posters[i]);
   }
   for (int i = 0; i < CHILDREN; i++) {
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK(loop_run_once(loop, 0) >= 0);
     in_child(i % 4 == 0 ? free_at_once : go_on);
   }

@@ -183,11 +183,11 @@ TEST(an_endless_chain_of_any_kind_is_ended_by_the_budget) {
 
 TEST(a_host_is_told_of_what_is_left_and_of_nothing_else) {
   loop = new_loop(0);
-  int fd = loop_fd(loop);
+  embed(loop);
   marks_run = 0;
   for (intptr_t i = 0; i < 10; i++) CHECK(loop_call_soon(loop, mark, (void *)i) > 0);
   for (int i = 1; i <= 10; i++) {
-    CHECK_EQ(is_readable(fd), 1);
+    CHECK_EQ(is_readable(host_fd), 1);
     CHECK_EQ(loop_timeout(loop), 0);
     run_frame(0);
     CHECK_EQ(marks_run, i);

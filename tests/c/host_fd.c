@@ -22,12 +22,12 @@ struct host {
 
 static void wait_by_poll(struct host *host) {
   (void)host;
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
 }
 
 static void wait_by_select(struct host *host) {
   fd_set set;
-  int fd = loop_fd(loop);
+  int fd = host_fd;
   (void)host;
   FD_ZERO(&set);
   FD_SET(fd, &set);
@@ -40,7 +40,7 @@ static void wait_by_epoll(struct host *host) {
     event = (struct epoll_event){.events = host->epoll_events};
     host->epoll = epoll_create1(EPOLL_CLOEXEC);
     CHECK(host->epoll >= 0);
-    CHECK_EQ(epoll_ctl(host->epoll, EPOLL_CTL_ADD, loop_fd(loop), &event), 0);
+    CHECK_EQ(epoll_ctl(host->epoll, EPOLL_CTL_ADD, host_fd, &event), 0);
   }
   CHECK_EQ(epoll_wait(host->epoll, &event, 1, -1), 1);
 }
@@ -208,7 +208,7 @@ static void try_host(struct host host) {
   struct client client = {.echoed = 0};
   host.epoll = -1;
   loop = new_loop(0);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   make_pair(client.fds);
   CHECK_EQ(sem_init(&client.ran, 0, 0), 0);
   only_descriptors(&host, &client);

@@ -23,22 +23,25 @@ static void end(void) {
   close_pair(fds);
 }
 
-/* A host that comes late: waits, and runs the loop until it did something. */
+/* A host waits, and runs the loop, until so many callbacks have run. */
 static void host_runs(int count) {
-  int fd = loop_fd(loop);
-  CHECK(fd >= 0);
   for (int wanted = runs + count; runs < wanted;) {
-    wait_readable(fd);
+    wait_readable(host_fd);
     CHECK(loop_run_once(loop, 0) >= 0);
   }
-  CHECK_EQ(loop_fd(loop), fd);
+}
+
+/* A host that comes late, but in time for so many callbacks. */
+static void host_comes_and_runs(int count) {
+  embed(loop);
+  host_runs(count);
 }
 
 TEST(with_a_readable_descriptor_already_watched) {
   start();
   loop_handle_t watch = loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs);
   put_byte(fds[1]);
-  host_runs(3);
+  host_comes_and_runs(3);
   CHECK_EQ(loop_cancel(loop, watch), 0);
   check_quiet(loop);
   end();
@@ -47,6 +50,7 @@ TEST(with_a_readable_descriptor_already_watched) {
 TEST(with_a_descriptor_that_becomes_readable_later) {
   start();
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
+  embed(loop);
   check_quiet(loop);
   put_byte(fds[1]);
   host_runs(1);
@@ -59,7 +63,7 @@ TEST(with_a_mask_that_the_kernel_was_not_told_yet) {
   start();
   loop_handle_t watch = loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs);
   CHECK_EQ(loop_watch_update(loop, watch, LOOP_WRITABLE), 0);
-  host_runs(1);
+  host_comes_and_runs(1);
   CHECK_EQ(loop_watch_update(loop, watch, LOOP_READABLE), 0);
   check_quiet(loop);
   end();
@@ -69,12 +73,12 @@ TEST(with_timers_already_armed_and_overdue) {
   start();
   CHECK(loop_call_later(loop, MS(5), count_run, &runs) > 0);
   CHECK(loop_call_later(loop, MS(10), count_run, &runs) > 0);
-  host_runs(2);
+  host_comes_and_runs(2);
   check_quiet(loop);
   free_loop(loop);
   loop = new_loop(0);
   CHECK(loop_call_at(loop, 0, count_run, &runs) > 0);
-  host_runs(1);
+  host_comes_and_runs(1);
   check_quiet(loop);
   end();
 }
@@ -82,7 +86,7 @@ TEST(with_timers_already_armed_and_overdue) {
 TEST(with_callbacks_already_ready) {
   start();
   CHECK(loop_call_soon(loop, count_run, &runs) > 0);
-  host_runs(1);
+  host_comes_and_runs(1);
   check_quiet(loop);
   end();
 }
@@ -90,7 +94,7 @@ TEST(with_callbacks_already_ready) {
 TEST(with_a_post_already_made) {
   start();
   CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
-  host_runs(1);
+  host_comes_and_runs(1);
   check_quiet(loop);
   end();
 }
@@ -100,7 +104,8 @@ TEST(with_a_wake_or_a_stop_already_asked_for) {
   for (int i = 0; i < 2; i++) {
     start();
     CHECK_EQ(asks[i](loop), 0);
-    wait_readable(loop_fd(loop));
+    embed(loop);
+    wait_readable(host_fd);
     CHECK_EQ(loop_timeout(loop), 0);
     CHECK_EQ(loop_run_once(loop, 0), 0);
     check_quiet(loop);
@@ -113,7 +118,7 @@ TEST(with_a_descriptor_that_is_always_ready) {
   int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
   loop_handle_t watch = loop_watch_fd(loop, file, LOOP_READABLE | LOOP_ALWAYS, count_event, &runs);
   CHECK(watch > 0);
-  host_runs(3);
+  host_comes_and_runs(3);
   CHECK_EQ(loop_watch_update(loop, watch, 0), 0);
   check_quiet(loop);
   close(file);
@@ -124,7 +129,7 @@ TEST(with_work_that_a_budget_left_over) {
   start();
   for (int i = 0; i < 5; i++) CHECK(loop_call_soon(loop, count_run, &runs) > 0);
   CHECK_EQ(loop_run_ready(loop, 0), 1);
-  host_runs(4);
+  host_comes_and_runs(4);
   check_quiet(loop);
   end();
 }
@@ -136,7 +141,7 @@ static void ask_in_the_middle(loop_t *l, void *how) {
   CHECK_EQ(loop_watch_update(l, watch, LOOP_READABLE | LOOP_ONESHOT), 0);
   CHECK(loop_call_later(l, MS(2), count_run, &runs) > 0);
   if (how != NULL) CHECK_EQ(loop_flush(l), 0);
-  CHECK(loop_fd(l) >= 0);
+  embed(l);
   CHECK(loop_call_later(l, MS(1), count_run, &runs) > 0);
   CHECK(loop_call_soon(l, count_run, &runs) > 0);
   CHECK_EQ(loop_call_soon_threadsafe(l, count_run, &runs, NULL), 0);
@@ -213,7 +218,7 @@ TEST(after_a_set_was_renewed) {
   CHECK_EQ(loop_run_once(loop, (int64_t)MS(150)), 0); /* long enough to be rid of it */
   CHECK_EQ(runs, 0);
   put_byte(fds[1]);
-  host_runs(1);
+  host_comes_and_runs(1);
   take_byte(fds[0]);
   check_hears_everything();
   CHECK_EQ(close(copy), 0);
@@ -223,8 +228,9 @@ TEST(after_a_set_was_renewed) {
 TEST(a_set_that_is_renewed_later_does_not_deafen_the_host) {
   struct epoll_event event = {.events = EPOLLIN};
   start();
-  int fd = loop_fd(loop), epoll = epoll_create1(EPOLL_CLOEXEC);
-  CHECK_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event), 0);
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  embed(loop);
+  CHECK_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, host_fd, &event), 0);
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
   for (int round = 1; round <= 3; round++) { /* the later ones have to wait for their turn */
     int copy = make_ghost();
@@ -238,7 +244,7 @@ TEST(a_set_that_is_renewed_later_does_not_deafen_the_host) {
     CHECK_EQ(loop_run_once(loop, 0), 1);
     CHECK_EQ(runs, round);
     take_byte(fds[0]);
-    CHECK_EQ(loop_fd(loop), fd);
+    CHECK_EQ(loop_fd(loop), host_fd);
     CHECK_EQ(close(copy), 0);
   }
   check_hears_everything();

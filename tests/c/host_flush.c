@@ -11,7 +11,7 @@ static int runs, is_done, fds[2];
 
 static void start(void) {
   loop = new_loop(0);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   runs = is_done = 0;
   make_pair(fds);
 }
@@ -27,7 +27,7 @@ static void nested_host_until_done(loop_t *l) {
   int depth = loop_is_running(l);
   CHECK(depth >= 1);
   while (!is_done) {
-    wait_readable(loop_fd(l));
+    wait_readable(host_fd);
     CHECK(loop_run_once(l, 0) >= 0);
   }
   is_done = 0;
@@ -205,11 +205,11 @@ TEST(what_a_nested_host_did_not_run_is_left_to_the_outer_one) {
   for (int i = 1; i <= 20; i++) {
     CHECK(loop_call_soon(loop, flush_and_let_a_thread_post, &runs) > 0);
     CHECK_EQ(loop_run_once(loop, 0), 1);
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK_EQ(loop_run_once(loop, 0), 1);
     CHECK_EQ(runs, i);
     on_thread(post_and_leave, &runs);
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK_EQ(loop_run_once(loop, 0), 1);
     runs--;
   }

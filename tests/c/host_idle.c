@@ -12,7 +12,7 @@ static int runs, fds[2];
 
 static void start(void) {
   loop = new_loop(0);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   runs = 0;
   make_pair(fds);
 }
@@ -30,13 +30,13 @@ static loop_handle_t watch(uint32_t events) {
 
 TEST(quiet_from_the_beginning) {
   start();
-  CHECK_EQ(is_readable(loop_fd(loop)), 0);
+  CHECK_EQ(is_readable(host_fd), 0);
   CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
   watch(LOOP_READABLE);
   CHECK(loop_call_later(loop, HOUR, count_run, &runs) > 0);
   CHECK(loop_call_at(loop, UINT64_MAX, count_run, &runs) > 0);
   CHECK(loop_call_at(loop, UINT64_MAX - 1, count_run, &runs) > 0);
-  CHECK_EQ(is_readable(loop_fd(loop)), 0);
+  CHECK_EQ(is_readable(host_fd), 0);
   end();
 }
 
@@ -50,7 +50,7 @@ TEST(quiet_after_work_was_done) {
     CHECK(loop_call_later(loop, 0, count_run, &runs) > 0);
     CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
     CHECK_EQ(loop_wake(loop), 0);
-    CHECK_EQ(is_readable(loop_fd(loop)), 1);
+    CHECK_EQ(is_readable(host_fd), 1);
     CHECK_EQ(loop_run_once(loop, 0), 4);
     take_byte(fds[0]);
     check_quiet(loop);
@@ -65,7 +65,7 @@ TEST(quiet_after_work_was_taken_away) {
     loop_handle_t soon = loop_call_soon(loop, count_run, &runs);
     loop_handle_t due = loop_call_at(loop, 0, count_run, &runs);
     loop_handle_t later = loop_call_later(loop, US(300), count_run, &runs);
-    CHECK_EQ(is_readable(loop_fd(loop)), 1);
+    CHECK_EQ(is_readable(host_fd), 1);
     CHECK_EQ(loop_cancel(loop, soon), 0);
     CHECK_EQ(loop_cancel(loop, due), 0);
     CHECK_EQ(loop_reschedule(loop, later, HOUR), 0);
@@ -82,11 +82,11 @@ TEST(quiet_with_unread_data_that_nobody_asks_for) {
   start();
   put_byte(fds[1]);
   loop_handle_t handle = watch(LOOP_READABLE);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_watch_update(loop, handle, 0), 0);
   check_quiet(loop);
   CHECK_EQ(loop_watch_update(loop, handle, LOOP_READABLE | LOOP_ONESHOT), 0);
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
   CHECK_EQ(loop_run_once(loop, 0), 1);
   check_quiet(loop); /* it has fired once */
   CHECK_EQ(loop_watch_update(loop, handle, LOOP_READABLE), 0);
@@ -97,7 +97,7 @@ TEST(quiet_with_unread_data_that_nobody_asks_for) {
 
 /* The kernel reports it for a mask of 0 as well: once, and as an edge once more. */
 static void check_quiet_after_hang_up(void) {
-  if (is_readable(loop_fd(loop))) CHECK_EQ(loop_run_once(loop, 0), 0);
+  if (is_readable(host_fd)) CHECK_EQ(loop_run_once(loop, 0), 0);
   check_quiet(loop);
 }
 
@@ -105,7 +105,7 @@ TEST(quiet_with_a_hang_up_that_nobody_asks_for) {
   start();
   loop_handle_t handle = watch(LOOP_READABLE);
   CHECK_EQ(shutdown(fds[1], SHUT_RDWR), 0);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_watch_update(loop, handle, 0), 0);
   check_quiet_after_hang_up();
   CHECK_EQ(runs, 0);
@@ -118,7 +118,7 @@ TEST(quiet_after_a_descriptor_was_closed_before_it_was_cancelled) {
   make_pair(other);
   loop_handle_t handle = loop_watch_fd(loop, other[0], LOOP_READABLE, count_event, &runs);
   put_byte(other[1]);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   close_pair(other);
   check_quiet(loop);
   CHECK_EQ(loop_cancel(loop, handle), 0);
@@ -136,7 +136,7 @@ TEST(quiet_after_a_run_that_was_stopped_has_been_caught_up) {
   start();
   CHECK(loop_call_soon(loop, stop_and_schedule, &runs) > 0);
   CHECK_EQ(loop_run_forever(loop), 0);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_timeout(loop), 0);
   CHECK_EQ(loop_run_once(loop, 0), 1);
   check_quiet(loop);
@@ -163,7 +163,7 @@ TEST(an_idle_embedded_loop_uses_no_cpu) {
   check_quiet_after_hang_up();
   runs = 0; /* of the hook */
   uint64_t cpu = cpu_time(), start_time = check_clock();
-  struct pollfd host = {loop_fd(loop), POLLIN, 0};
+  struct pollfd host = {host_fd, POLLIN, 0};
   count_from_here();
   CHECK_EQ(poll(&host, 1, measured), 0); /* not woken once */
   CHECK(check_clock() - start_time >= MS(measured));
@@ -185,7 +185,7 @@ TEST(a_host_runs_only_when_there_is_something_to_run) {
   watch(LOOP_READABLE);
   CHECK(loop_call_every(loop, MS(100), MS(100), LOOP_SKIP_MISSED, count_tick, &ticks) > 0);
   while (ticks < 5) {
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK(loop_run_once(loop, 0) >= 0);
     host_runs++;
   }

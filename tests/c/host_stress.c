@@ -66,12 +66,12 @@ static void *post_one_by_one(void *arg) {
 }
 
 static void host_sleeps_and_runs_once(void) {
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
   CHECK(loop_run_once(loop, 0) >= 0);
 }
 
 static void host_sleeps_and_runs_what_is_ready(void) {
-  wait_readable(loop_fd(loop));
+  wait_readable(host_fd);
   CHECK(loop_run_ready(loop, US(20)) >= 0);
 }
 
@@ -106,7 +106,7 @@ static void stress(int posters, void (*host)(void), void (*between_runs)(void)) 
 
 static void start(int is_embedded) {
   loop = new_loop(0);
-  if (is_embedded) CHECK(loop_fd(loop) >= 0);
+  if (is_embedded) embed(loop);
 }
 
 TEST(one_thread_posts_to_a_host_asleep) {

@@ -29,7 +29,8 @@ TEST(never_without_a_timer) {
   put_byte(fds[1]);
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
   CHECK_EQ(loop_timeout(loop), LOOP_NEVER); /* that is for loop_fd to say */
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  embed(loop);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
   CHECK(loop_add_hook(loop, LOOP_BEFORE_WAIT, count_run, &runs) > 0);
   loop_remote_t *remote = loop_remote_new(loop);
@@ -83,7 +84,7 @@ TEST(a_host_that_sleeps_by_it_is_neither_early_nor_woken_for_nothing) {
 /* Something is ready now: 0, the descriptor says the same, and one run is enough. */
 static void check_now(loop_t *loop, int expected_runs) {
   CHECK_EQ(loop_timeout(loop), 0);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_run_once(loop, 0), expected_runs);
   CHECK(loop_timeout(loop) != 0);
   check_quiet(loop);
@@ -91,6 +92,7 @@ static void check_now(loop_t *loop, int expected_runs) {
 
 TEST(zero_when_something_is_ready_now) {
   loop_t *loop = new_loop(0);
+  embed(loop);
   loop_handle_t far = loop_call_later(loop, HOUR, count_run, &runs);
   CHECK(loop_call_soon(loop, count_run, &runs) > 0);
   check_now(loop, 1);
@@ -114,10 +116,11 @@ TEST(zero_when_something_is_ready_now) {
 
 TEST(zero_while_work_is_left_over) {
   loop_t *loop = new_loop(0);
+  embed(loop);
   for (int i = 0; i < 3; i++) CHECK(loop_call_soon(loop, count_run, &runs) > 0);
   for (int i = 0; i < 3; i++) {
     CHECK_EQ(loop_timeout(loop), 0);
-    CHECK_EQ(is_readable(loop_fd(loop)), 1);
+    CHECK_EQ(is_readable(host_fd), 1);
     CHECK_EQ(loop_run_ready(loop, 0), 1);
   }
   check_quiet(loop);
@@ -126,10 +129,11 @@ TEST(zero_while_work_is_left_over) {
 
 TEST(zero_while_a_descriptor_is_always_ready) {
   loop_t *loop = new_loop(0);
+  embed(loop);
   int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
   loop_handle_t watch = loop_watch_fd(loop, file, LOOP_READABLE | LOOP_ALWAYS, count_event, &runs);
   CHECK_EQ(loop_timeout(loop), 0);
-  CHECK_EQ(is_readable(loop_fd(loop)), 1);
+  CHECK_EQ(is_readable(host_fd), 1);
   CHECK_EQ(loop_watch_update(loop, watch, 0), 0);
   CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
   check_quiet(loop);
@@ -171,9 +175,9 @@ TEST(never_late_with_very_many_timers) {
   }
   uint64_t before = check_clock();
   CHECK(loop_timeout(loop) <= (int64_t)(next > before ? next - before : 0));
-  int host_runs = 0;
-  for (runs = 0; runs < TIMERS; host_runs++) {
-    wait_readable(loop_fd(loop));
+  embed(loop);
+  for (runs = 0; runs < TIMERS;) {
+    wait_readable(host_fd);
     CHECK(loop_run_once(loop, 0) >= 0);
   }
   check_quiet(loop);
@@ -183,14 +187,14 @@ TEST(never_late_with_very_many_timers) {
 /* A host with a manual clock: nothing is due before it has moved the clock. */
 TEST(a_manual_clock_is_moved_by_the_host) {
   loop_t *loop = new_loop(LOOP_MANUAL_CLOCK);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   runs = 0;
   CHECK(loop_call_later(loop, 1000, count_run, &runs) > 0);
   CHECK_EQ(loop_timeout(loop), 1000);
-  CHECK_EQ(is_readable(loop_fd(loop)), 0);
+  CHECK_EQ(is_readable(host_fd), 0);
   CHECK_EQ(loop_advance(loop, 400), 0);
   CHECK_EQ(loop_timeout(loop), 600);
-  CHECK_EQ(is_readable(loop_fd(loop)), 0);
+  CHECK_EQ(is_readable(host_fd), 0);
   CHECK_EQ(loop_advance(loop, 600), 0);
   check_now(loop, 1);
   CHECK_EQ(runs, 1);
@@ -200,14 +204,14 @@ TEST(a_manual_clock_is_moved_by_the_host) {
 /* A host drives it to its end, and is told to go on only when that helps. */
 TEST(a_virtual_clock_is_moved_by_the_runs_of_the_host) {
   loop_t *loop = new_loop(LOOP_VIRTUAL_CLOCK);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   runs = 0;
   for (uint64_t i = 1; i <= 10; i++) CHECK(loop_call_later(loop, i * HOUR, count_run, &runs) > 0);
   for (int host_runs = 0; runs < 10; host_runs++) {
     CHECK(host_runs < 100);
     int64_t timeout = loop_timeout(loop);
     CHECK(timeout >= 0);
-    CHECK_EQ(is_readable(loop_fd(loop)), timeout == 0);
+    CHECK_EQ(is_readable(host_fd), timeout == 0);
     if (timeout > 0) CHECK_EQ(loop_advance(loop, (uint64_t)timeout), 0);
     CHECK(loop_run_once(loop, 0) >= 0);
   }

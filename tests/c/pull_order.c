@@ -216,17 +216,17 @@ TEST(a_call_waits_like_loop_run_once) {
 /* A host that pulls: the descriptor is readable while something of a batch is left. */
 TEST(a_host_is_told_of_what_did_not_fit) {
   loop = new_loop(LOOP_PULL);
-  int fd = loop_fd(loop);
+  embed(loop);
   for (const char *l = "ABC"; *l; l++) CHECK(loop_call_soon(loop, NULL, (void *)l) > 0);
   for (int i = 0; i < 3; i++) {
-    CHECK_EQ(is_readable(fd), 1);
+    CHECK_EQ(is_readable(host_fd), 1);
     CHECK_EQ(loop_timeout(loop), 0);
     CHECK_EQ(loop_next_events(loop, events, 1, 0), 1);
   }
   CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
-  CHECK_EQ(is_readable(fd), 0);
+  CHECK_EQ(is_readable(host_fd), 0);
   on_thread(post, "P");
-  wait_readable(fd);
+  wait_readable(host_fd);
   check_batch(16, "[P]");
   free_loop(loop);
 }

@@ -137,7 +137,7 @@ static void race(void (*end_of_loop)(int wanted), int is_embedded) {
   for (int round = 0; round < 3 || check_clock() < end; round++) {
     loop = new_loop(0);
     if (is_embedded) {
-      CHECK(loop_fd(loop) >= 0);
+      embed(loop);
       CHECK_EQ(loop_set_wake_hook(loop, call_host, &hook_calls), 0);
     }
     loop_remote_t *shared = start_senders(threads);

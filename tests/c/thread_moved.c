@@ -41,11 +41,10 @@ static int run_pulled(void) {
 }
 
 static void run_a_little(void) {
-  int fd = loop_fd(moved.loop);
   switch (moved.is_pull ? 3 : moved.moves % 3) {
     case 0: CHECK(loop_run_once(moved.loop, (int64_t)MS(1)) >= 0); break;
     case 1:
-      wait_readable(fd);
+      wait_readable(host_fd);
       CHECK(loop_run_ready(moved.loop, UINT64_MAX) >= 0);
       break;
     case 2: CHECK(loop_run_once(moved.loop, -1) >= 0); break;
@@ -95,6 +94,7 @@ static void *make_it_here(void *arg) {
   moved.is_pull = flags == LOOP_PULL;
   if (moved.is_pull) on_event = NULL;
   moved.loop = new_loop(flags);
+  embed(moved.loop);
   make_pair(moved.fds);
   moved.watch = loop_watch_fd(moved.loop, moved.fds[0], LOOP_READABLE, on_event, &moved.events);
   moved.restarted = loop_call_later(moved.loop, HOUR, count_run, &moved.timers);

@@ -111,10 +111,10 @@ TEST(eight_threads_post_to_a_loop_that_runs) {
 TEST(eight_threads_post_to_a_loop_driven_by_a_host) {
   pthread_t threads[PRODUCERS];
   loop = new_loop(0);
-  CHECK(loop_fd(loop) >= 0);
+  embed(loop);
   start_producers(threads, POSTS);
   while (producers_left > 0) {
-    wait_readable(loop_fd(loop));
+    wait_readable(host_fd);
     CHECK(loop_run_ready(loop, US(100)) >= 0);
   }
   join_producers(threads);

@@ -120,12 +120,12 @@ TEST(a_run_that_stays_awake_is_never_written_to) {
 TEST(a_burst_to_a_host_asleep_is_one_write) {
   for (int kind = 0; kind < KINDS; kind++) {
     start(kind);
-    int fd = loop_fd(loop);
+    embed(loop);
     for (int round = 1; round <= 5; round++) {
       check_quiet(loop);
       burst();
       CHECK_EQ(writes_of_burst, 1);
-      wait_readable(fd);
+      wait_readable(host_fd);
       CHECK_EQ(loop_run_once(loop, 0), runs_of_burst(kind));
     }
     end();

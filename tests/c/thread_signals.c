@@ -202,7 +202,7 @@ static void wake_host(int number) {
 TEST(a_handler_wakes_a_host_that_sleeps_on_the_descriptor) {
   struct sigaction action;
   host_loop = new_loop(0);
-  int fd = loop_fd(host_loop);
+  embed(host_loop);
   memset(&action, 0, sizeof action);
   action.sa_handler = wake_host;
   CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
@@ -216,7 +216,7 @@ TEST(a_handler_wakes_a_host_that_sleeps_on_the_descriptor) {
     CHECK_EQ(timer_create(CLOCK_MONOTONIC, &event, &timer), 0);
     signals = 0;
     CHECK_EQ(timer_settime(timer, 0, &once, NULL), 0);
-    wait_readable(fd);
+    wait_readable(host_fd);
     CHECK_EQ(signals, 1);
     CHECK_EQ(loop_run_once(host_loop, 0), 0);
     check_quiet(host_loop);

@@ -48,7 +48,8 @@ static void check_unchanged(int fd) {
 static int start(uint32_t flags) {
   loop = new_loop(flags);
   CHECK_EQ(loop_set_wake_hook(loop, hook, &hook_calls), 0);
-  return loop_fd(loop);
+  embed(loop);
+  return host_fd;
 }
 
 static void let_a_stranger_call(loop_t *l, void *arg) {
