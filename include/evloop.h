@@ -858,7 +858,7 @@ typedef struct loop_event_t {
  *
  * It stays the same until loop_free, which closes it; do not close it, and do not read from
  * it. Calling this once is enough; the first call takes three more descriptors. Returns it,
- * or an error: LOOP_ENULL, -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
+ * or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
  * LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
  */
 int loop_fd(loop_t *loop);

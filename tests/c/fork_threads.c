@@ -6,6 +6,7 @@
 #define _GNU_SOURCE 1
 #include "host_support.h"
 
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -23,7 +24,9 @@ struct poster {
 };
 
 static struct poster posters[POSTERS];
-static atomic_int is_over;
+static atomic_int is_burst, is_over;
+
+static atomic_long posts_of_all;
 
 static void run_in_order(loop_t *l, void *arg) {
   struct poster *poster = arg;
@@ -31,31 +34,42 @@ static void run_in_order(loop_t *l, void *arg) {
   poster->next++;
 }
 
-static void *post_all_the_time(void *arg) {
+static void *post_in_bursts(void *arg) {
   struct poster *poster = arg;
   while (!atomic_load(&is_over)) {
+    if (!atomic_load(&is_burst)) {
+      usleep(20);
+      continue;
+    }
     int result = poster->remote != NULL
                      ? loop_remote_call_soon(poster->remote, run_in_order, poster, NULL)
                      : loop_call_soon_threadsafe(loop, run_in_order, poster, NULL);
     CHECK_EQ(result, 0);
     poster->posts++;
-    if (poster->posts % 64 == 0) usleep(50);
+    atomic_fetch_add(&posts_of_all, 1);
   }
   return NULL;
 }
 
-/* What was queued in the moment of the fork runs here too; and what comes afterwards. */
+/* Whatever state the posters left it in, the child's own posts, through its own wake-ups,
+ * reach it: it sleeps on the descriptor alone. */
+static void sleep_until(int count) {
+  while (runs < count) {
+    wait_readable(host_fd);
+    CHECK(loop_run_once(loop, 0) >= 0);
+  }
+}
+
 static void go_on(void) {
   runs = 0;
   CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), LOOP_EFORKED);
   CHECK_EQ(loop_after_fork(loop), 0);
   CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
+  sleep_until(1);
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
+  sleep_until(2);
   CHECK(loop_call_later(loop, US(100), count_run, &runs) > 0);
-  while (runs < 3) {
-    wait_readable(host_fd);
-    CHECK(loop_run_once(loop, 0) >= 0);
-  }
+  sleep_until(3);
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), 0);
   CHECK_EQ(loop_free(loop), 0);
   CHECK_EQ(loop_remote_call_soon(remote, count_run, &runs, NULL), LOOP_ECLOSED);
@@ -79,12 +93,17 @@ TEST(while_threads_post) {
   atomic_store(&is_over, 0);
   for (int i = 0; i < POSTERS; i++) {
     posters[i].remote = i % 2 == 0 ? remote : NULL;
-    posters[i].thread = start_thread(post_all_the_time, &posters[i]);
+    posters[i].thread = start_thread(post_in_bursts, &posters[i]);
   }
   for (int i = 0; i < CHILDREN; i++) {
+    long before = atomic_load(&posts_of_all);
+    atomic_store(&is_burst, 1);
+    while (atomic_load(&posts_of_all) < before + 100) sched_yield();
+    pid_t child = start_child(i % 4 == 0 ? free_at_once : go_on); /* in the midst of a burst */
+    atomic_store(&is_burst, 0);
+    check_child(child);
     wait_readable(host_fd);
-    CHECK(loop_run_once(loop, 0) >= 0);
-    in_child(i % 4 == 0 ? free_at_once : go_on);
+    CHECK(loop_run_once(loop, 0) >= 100);
   }
   atomic_store(&is_over, 1);
   for (int i = 0; i < POSTERS; i++) join_thread(posters[i].thread);
