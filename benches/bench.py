@@ -7,11 +7,13 @@
 or, after `make lib`, by hand:
 
     benches/bench.py [--quick] [--rounds N] [--only REGEX] [--backends "evloop,libuv"]
-                     [--out DIR] [--stat median|min] [--no-pin] [--no-build] [--no-counts] [--list]
+                     [--out DIR] [--stat median|min] [--cpu] [--no-pin] [--no-build] [--no-counts] [--list]
 
 --only picks workloads and rows (a regular expression: `--only 'timer'`). A backend is "raw heap",
 "raw wheel", libev, libevent, libuv, "libuv new" or evloop. --stat min shows the best instead of
-the median: the better choice on a busy machine. One program on its own:
+the median: the better choice on a busy machine. --cpu times the thread's processor time instead of
+the clock on the wall: for the same, but wrong for rows that wait or have two threads. One program
+on its own:
 
     target/bench/bench-evloop -n 100000 timers
 
@@ -39,12 +41,13 @@ import report
 import rows
 
 
-def run_once(backend, workload, is_quick, pin):
+def run_once(backend, workload, options):
     """{row: [values]} of one run of one program."""
-    command = [str(backend.program), *([] if pin else ["-P"]), *workload.arguments(is_quick)]
+    words = [*([] if options.pin else ["-P"]), *(["-o", "cpu"] if options.cpu else [])]
+    command = [str(backend.program), *words, *workload.arguments(options.quick)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if answer.returncode != 0:
-        raise SystemExit(f"FAILED: {' '.join(command)}\n{answer.stderr}")
+        raise SystemExit(f"FAILED ({answer.returncode}): {' '.join(command)}\n{answer.stderr}")
     values = defaultdict(list)
     for line in answer.stdout.splitlines():
         row, value = line.split("\t")
@@ -64,7 +67,7 @@ def measure(backends, workloads, options):
             for backend in turn:
                 if workload.backends and backend.name not in workload.backends:
                     continue
-                for row, values in run_once(backend, workload, options.quick, options.pin).items():
+                for row, values in run_once(backend, workload, options).items():
                     samples[row, workload.column or backend.name] += values
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
     return samples
@@ -78,6 +81,7 @@ def parse():
     parser.add_argument("--backends", default="")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--stat", choices=["median", "min"], default="median")
+    parser.add_argument("--cpu", action="store_true")
     parser.add_argument("--no-pin", dest="pin", action="store_false")
     parser.add_argument("--no-build", dest="build", action="store_false")
     parser.add_argument("--no-counts", dest="counts", action="store_false")
@@ -120,7 +124,8 @@ def main():
         {key: choose(key[0], values) for key, values in samples.items()},
         samples,
         [b.name for b in backends],
-        {"load": f"{load[0]:.1f} before, {os.getloadavg()[0]:.1f} after", "values": options.stat, "rounds": options.rounds},
+        {"time": "processor" if options.cpu else "wall", "load": f"{load[0]:.1f} before, {os.getloadavg()[0]:.1f} after", "values": options.stat, "rounds": options.rounds,
+         "size": "quick (300,000 where a title says 1M)" if options.quick else "full"},
     )
     if options.counts:
         for backend in backends:

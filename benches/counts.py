@@ -26,7 +26,7 @@ import rows
 
 BASELINE = Path(__file__).resolve().parent / "baseline.csv"
 TOLERANCE = 0.03
-ASKED = ", loop_fd asked for"
+ASKED = " [loop_fd]"
 
 
 def command(backend, count, options=()):

@@ -57,6 +57,7 @@ WORKLOADS = [
     Workload("chain", quick=300_000),
     Workload("clock"),
     Workload("timers", quick=300_000, rounds=3),
+    Workload("timers", 100_000, suffix=" 100k"),
     Workload("timer_fire", quick=300_000, rounds=3),
     Workload("lateness", quick=8, rounds=2),
     Workload("lateness", quick=8, rounds=2, options=("timer_slack", "precise"), suffix="_exact",
@@ -85,7 +86,7 @@ WORKLOADS = [
 WORKLOADS += [
     replace(w, options=("loop_fd", *w.options), backends=("evloop",), column=ASKED, quick=w.quick or w.size)
     for w in WORKLOADS
-    if w.name in ("soon", "chain", "timers", "watch_one", "delivery", "empty_turn", "host", "wait", "new_free")
+    if not w.suffix and w.name in ("soon", "chain", "timers", "watch_one", "delivery", "empty_turn", "host", "wait", "new_free")
 ]
 # Ten million take a minute: one libuv is enough.
 WORKLOADS += [
@@ -123,9 +124,9 @@ SECTIONS = [
             Row("soon", "call_soon, 1M queued, then run (each)", "ns", ((1, "libev"), (1 / 4, "libuv"))),
             Row("chain", "call_soon chain, fds still served", "ns", ((1 / 5, "libuv"),)),
             Row("timer_create", "timer create (1M random, call_at)", "ns", ((1 / 5, "libuv"), (1 / 1.5, "libev"))),
-            Row("timer_cancel", "timer cancel", "ns", ((1 / 20, "libuv"), (1 / 3, "libev"))),
-            Row("timer_restart_constant", "timer restart, constant delay", "ns", ((1 / 15, "libuv"), (1 / 2, "libev"))),
-            Row("timer_restart_random", "timer restart, random delay", "ns", ((1 / 10, "libuv"), (1 / 1.4, "libev"))),
+            Row("timer_cancel 100k", "timer cancel (of 100,000)", "ns", ((1 / 20, "libuv"), (1 / 3, "libev"))),
+            Row("timer_restart_constant 100k", "timer restart (100,000), constant delay", "ns", ((1 / 15, "libuv"), (1 / 2, "libev"))),
+            Row("timer_restart_random 100k", "timer restart (100,000), random delay", "ns", ((1 / 10, "libuv"), (1 / 1.4, "libev"))),
             Row("timer_fire", "timer fire (1M due)", "ns", ((1 / 7, "libuv"), (1 / 1.4, "libev"))),
             Row("bytes_per_timer", "bytes per timer", "B", ((64, None),)),
             Row("bytes_per_watcher", "bytes per fd watcher", "B", ((96, None),)),
@@ -333,7 +334,7 @@ COUNT_TITLES = {
     "watch_add_turn_cancel": "fd add + turn + cancel",
     "watch_resume_turn_pause": "fd resume + turn + pause",
     "watch_toggle": "interest changed and changed back",
-    "delivery": "event delivered, with its read and write",
+    "delivery": "event delivered, with read and write",
     "post_send": "post from another thread",
     "post_run": "run of a post",
     "new_free": "loop_new + loop_free",

@@ -109,40 +109,37 @@ static inline void b_timer_end(b_loop *l, b_timer *t) {
 }
 
 /* Descriptors. uv_poll_init looks at the descriptor with an ADD and a DEL of its own. */
-typedef struct b_fd {
-  uv_poll_t poll;
-  uv_poll_cb cb;
-  void (*done)(void *);
-} b_fd;
+typedef uv_poll_t b_fd;
 #define ON_FD(name) static void name(uv_poll_t *h_, int status_, int events_)
 #define FD_IS_READABLE (status_ == 0 && (events_ & UV_READABLE))
 static inline void b_fd_init(b_loop *l, b_fd *w, int fd, uv_poll_cb cb, void *arg) {
-  must(uv_poll_init(l, &w->poll, fd) == 0, "uv_poll_init");
-  w->poll.data = arg;
-  w->cb = cb;
+  must(uv_poll_init(l, w, fd) == 0, "uv_poll_init");
+  w->data = arg;
+  w->poll_cb = cb; /* uv_poll_start wants it anyway */
 }
 static inline void b_fd_set(b_loop *l, b_fd *w, uint32_t events) {
   (void)l;
-  if (events) uv_poll_start(&w->poll, (int)events, w->cb);
-  else uv_poll_stop(&w->poll);
+  if (events) uv_poll_start(w, (int)events, w->poll_cb);
+  else uv_poll_stop(w);
 }
 static inline void b_fd_start(b_loop *l, b_fd *w, int fd, uint32_t events, uv_poll_cb cb, void *arg) {
-  (void)fd, (void)cb, (void)arg;
-  b_fd_set(l, w, events);
+  (void)l, (void)fd, (void)arg;
+  uv_poll_start(w, (int)events, cb);
 }
 static inline void b_fd_stop(b_loop *l, b_fd *w) {
   (void)l;
-  uv_poll_stop(&w->poll);
+  uv_poll_stop(w);
 }
+/* A program ends its watchers in one way only. */
+static void (*b_done_)(void *);
 static void b_fd_closed_(uv_handle_t *h) {
-  b_fd *w = (b_fd *)h;
-  if (w->done) w->done(h->data);
+  if (b_done_) b_done_(h->data);
 }
 static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg) {
   (void)l;
-  w->done = done;
-  w->poll.data = arg;
-  uv_close((uv_handle_t *)&w->poll, b_fd_closed_);
+  b_done_ = done;
+  w->data = arg;
+  uv_close((uv_handle_t *)w, b_fd_closed_);
 }
 
 /* Other threads. */

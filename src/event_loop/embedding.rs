@@ -82,6 +82,10 @@ impl Loop {
         }
         drop(watchers);
         self.process.adopt();
+        // Whoever rang before the fork told the parent: here nobody has been told.
+        if self.is_resting.get() {
+            self.shared.end_run();
+        }
         self.settle()
     }
 
