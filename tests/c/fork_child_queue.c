@@ -111,6 +111,30 @@ TEST(a_virtual_clock_goes_on_in_both) {
   run_an_hour();
 }
 
+static void *is_another_thread(void *arg) {
+  CHECK_EQ(loop_in_thread(loop), 0);
+  CHECK_EQ(loop_run_once(loop, 0), LOOP_EWRONGTHREAD);
+  return arg;
+}
+
+static void is_bound_in_child(void) {
+  CHECK_EQ(loop_after_fork(loop), 0);
+  CHECK_EQ(loop_in_thread(loop), 1);
+  CHECK(loop_call_soon(loop, count_run, &runs) > 0);
+  on_thread(is_another_thread, NULL);
+  CHECK_EQ(loop_run(loop), 1);
+  on_thread(is_another_thread, NULL);
+  free_loop(loop);
+}
+
+TEST(a_bound_loop_is_bound_to_the_same_thread_in_the_child) {
+  loop = new_loop(LOOP_BOUND);
+  in_child(is_bound_in_child);
+  on_thread(is_another_thread, NULL);
+  CHECK_EQ(loop_run(loop), 1);
+  free_loop(loop);
+}
+
 static void work_in_child(void) {
   CHECK_EQ(loop_after_fork(loop), 0);
   put_byte(fds[1]);

@@ -5,6 +5,8 @@
 #define _GNU_SOURCE 1
 #include "host_support.h"
 
+#include <sys/epoll.h>
+
 enum { LOOPS = 64, TOKENS = 16, LAPS = 20, ECHOES = 50 };
 
 struct node {
@@ -153,6 +155,41 @@ TEST(one_thread_may_have_many_loops_and_one_may_watch_another) {
   CHECK(loop_call_later(inner, MS(2), count_run, &runs) > 0);
   CHECK_EQ(loop_run_forever(outer), 0);
   CHECK_EQ(runs, 3);
+  free_loop(inner);
+  free_loop(outer);
+}
+
+static void run_inner(loop_t *outer, int fd, uint32_t events, void *arg) {
+  (void)outer;
+  (void)arg;
+  CHECK_EQ(fd, loop_fd(inner));
+  CHECK_EQ(events, LOOP_READABLE);
+  CHECK(loop_run_once(inner, 0) >= 0);
+}
+
+/* Each takes two of the kernel's five levels of nested epoll sets, the host the last. */
+TEST(a_loop_in_a_loop_in_a_host_that_uses_epoll) {
+  struct epoll_event event = {.events = EPOLLIN};
+  int runs = 0, fds[2], host = epoll_create1(EPOLL_CLOEXEC);
+  loop_t *outer = new_loop(0);
+  inner = new_loop(0);
+  make_pair(fds);
+  CHECK(loop_watch_fd(outer, loop_fd(inner), LOOP_READABLE, run_inner, NULL) > 0);
+  CHECK_EQ(epoll_ctl(host, EPOLL_CTL_ADD, loop_fd(outer), &event), 0);
+  CHECK(loop_watch_fd(inner, fds[0], LOOP_READABLE, echo_byte, &runs) > 0);
+  for (int i = 1; i <= 10; i++) {
+    put_byte(fds[1]);
+    CHECK_EQ(loop_call_soon_threadsafe(inner, count_run, &runs, NULL), 0);
+    CHECK(loop_call_later(inner, US(100), count_run, &runs) > 0);
+    while (runs < 3 * i) {
+      CHECK_EQ(epoll_wait(host, &event, 1, -1), 1);
+      CHECK(loop_run_once(outer, 0) >= 0);
+    }
+    take_byte(fds[1]);
+  }
+  CHECK_EQ(epoll_wait(host, &event, 1, 0), 0);
+  CHECK_EQ(close(host), 0);
+  close_pair(fds);
   free_loop(inner);
   free_loop(outer);
 }
