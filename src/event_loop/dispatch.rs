@@ -188,9 +188,7 @@ impl Loop {
             self.set_current(Kind::Hook, id);
             callback.call(self);
             self.finish_current();
-            if self.is_closed() {
-                return Err(Error::CLOSED);
-            }
+            self.still_ours()?;
         }
     }
 

@@ -99,6 +99,7 @@ impl Loop {
                 Err(call) => {
                     call.make(self);
                     self.finish_current();
+                    self.still_ours()?;
                     // It may have handed out itself, and used the room up.
                     self.guarded(|| handed.borrow_mut().reserve(capacity))?;
                 }

@@ -162,9 +162,14 @@ impl Loop {
         if self.depth.get() == 1 && !self.is_closed() {
             self.make_releases();
         }
+        self.still_ours()
+    }
+
+    /// After user code: it may have freed the loop, or forked, and this is the child.
+    #[inline]
+    pub(super) fn still_ours(&self) -> Result<()> {
         match () {
             () if self.is_closed() => Err(Error::CLOSED),
-            // A callback has forked, and this is the child.
             () if !self.process.is_current() => Err(Error::FORKED),
             () => Ok(()),
         }
