@@ -93,6 +93,53 @@ impl Current {
     const NONE: Current = Current { handle: 0, rare: RareRef::NONE, arg: std::ptr::null_mut() };
 }
 
+/// The current one, in cells of their own: what a callback does not need is not written.
+struct CurrentCell {
+    handle: Cell<RawHandle>,
+    rare: Cell<RareRef>,
+    arg: Cell<*mut c_void>,
+}
+
+impl CurrentCell {
+    fn new() -> Self {
+        let Current { handle, rare, arg } = Current::NONE;
+        CurrentCell { handle: Cell::new(handle), rare: Cell::new(rare), arg: Cell::new(arg) }
+    }
+
+    /// No callback runs when this is 0.
+    #[inline]
+    fn handle(&self) -> RawHandle {
+        self.handle.get()
+    }
+
+    #[inline]
+    fn rare(&self) -> RareRef {
+        self.rare.get()
+    }
+
+    #[inline]
+    fn arg(&self) -> *mut c_void {
+        self.arg.get()
+    }
+
+    fn get(&self) -> Current {
+        Current { handle: self.handle(), rare: self.rare(), arg: self.arg() }
+    }
+
+    #[inline]
+    fn set(&self, current: Current) {
+        self.handle.set(current.handle);
+        self.rare.set(current.rare);
+        self.arg.set(current.arg);
+    }
+
+    /// No callback runs.
+    #[inline]
+    fn clear(&self) {
+        self.handle.set(0);
+    }
+}
+
 /// An event loop. See `include/evloop.h` for what it promises.
 pub struct Loop {
     /// The thread that may use the loop now: one that runs it or that it is bound to.
@@ -103,7 +150,7 @@ pub struct Loop {
     poll_gap: u64,
     /// How many runs are on the stack.
     depth: Cell<u32>,
-    current: Cell<Current>,
+    current: CurrentCell,
     /// Those of the outer runs.
     outer: RefCell<Vec<Current>>,
     /// This turn's time; 0 when it has not been read yet.
@@ -111,7 +158,7 @@ pub struct Loop {
     /// When the kernel was last asked without blocking; 0: ask now.
     last_poll: Cell<u64>,
     turns: Cell<u32>,
-    ready: RefCell<Ready>,
+    ready: Ready,
     timers: RefCell<Timers>,
     watchers: RefCell<Watchers>,
     hooks: RefCell<Hooks>,
@@ -160,12 +207,12 @@ impl Loop {
             strict_poll: options.strict_poll,
             poll_gap: options.poll_gap_ns,
             depth: Cell::new(0),
-            current: Cell::new(Current::NONE),
+            current: CurrentCell::new(),
             outer: RefCell::new(Vec::new()),
             now: Cell::new(0),
             last_poll: Cell::new(0),
             turns: Cell::new(0),
-            ready: RefCell::new(Ready::new()),
+            ready: Ready::new(),
             timers: RefCell::new(Timers::new()),
             watchers: RefCell::new(Watchers::new()),
             hooks: RefCell::new(Hooks::new()),
@@ -302,7 +349,7 @@ impl Loop {
 
     #[inline]
     fn is_kept_going(&self) -> bool {
-        self.ready.borrow().has_work()
+        self.ready.has_work()
             || self.timers.borrow().has_work()
             || self.watchers.borrow().has_work()
             || self.shared.has_posts()

@@ -61,6 +61,12 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
     target.guarded(|| method(target))
 }
 
+/// Tries the frequent case of a method, which cannot panic, before the whole of it.
+#[inline(always)]
+fn quick<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
+    get(pointer).ok().and_then(method)
+}
+
 /// Calls a method that runs user code, which may throw and may free the loop.
 fn drive<T>(pointer: *mut Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
     let target = get(pointer)?;

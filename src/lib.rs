@@ -27,7 +27,7 @@
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
 
 // Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
-// system, and a counted pointer whose making can fail.
+// system, a counted pointer whose making can fail, and the cursors of the queues.
 #[allow(unsafe_code)]
 pub mod callback;
 #[allow(unsafe_code)]
@@ -52,6 +52,7 @@ mod ready;
 mod releases;
 #[allow(unsafe_code)]
 mod remote;
+#[allow(unsafe_code)]
 mod ring;
 mod slots;
 mod sync;

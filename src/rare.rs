@@ -35,14 +35,14 @@ pub struct Rare {
     pub period: Option<Period>,
 }
 
-/// Where a source's rare things are, if it has any.
+/// Where a source's rare things are, if it has any: their slot and 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RareRef(u32);
 
 impl RareRef {
-    pub const NONE: RareRef = RareRef(u32::MAX);
+    pub const NONE: RareRef = RareRef(0);
 
-    pub fn to_bits(self) -> u32 {
+    pub const fn to_bits(self) -> u32 {
         self.0
     }
 
@@ -53,6 +53,10 @@ impl RareRef {
     #[inline]
     pub fn is_some(self) -> bool {
         self != RareRef::NONE
+    }
+
+    fn index(self) -> u32 {
+        self.0 - 1
     }
 }
 
@@ -66,13 +70,13 @@ impl Rares {
     /// The rare things of a source, made empty if it had none.
     pub fn get_or_make(&mut self, place: &mut RareRef) -> Result<&mut Rare> {
         if !place.is_some() {
-            *place = RareRef(self.0.insert(Rare::default())?.index);
+            *place = RareRef(self.0.insert(Rare::default())?.index + 1);
         }
-        Ok(self.0.at(place.0))
+        Ok(self.0.at(place.index()))
     }
 
     pub fn get(&mut self, place: RareRef) -> Option<&mut Rare> {
-        place.is_some().then(|| self.0.at(place.0))
+        place.is_some().then(|| self.0.at(place.index()))
     }
 
     /// The period of a timer, if it is periodic.
@@ -84,7 +88,7 @@ impl Rares {
     /// Takes the rare things of a source that ends.
     pub fn take(&mut self, place: RareRef) -> Option<Rare> {
         match place.is_some() {
-            true => self.0.remove(self.0.id_at(place.0)),
+            true => self.0.remove(self.0.id_at(place.index())),
             false => None,
         }
     }

@@ -2,13 +2,15 @@
 //!
 //! All kinds of source end here, so order, budget, cancelling and statistics are in one
 //! place. An entry is known by its sequence number: that is a soon-callback's handle.
-//! A cancelled entry stays as a tombstone until its turn; `live` counts the others.
+//! A cancelled entry stays as a tombstone until its turn. Everything takes `&self`: no
+//! method runs foreign code.
 
 use crate::callback::Callback;
-use crate::error::{Error, Result};
-use crate::handle::{MAX_SEQUENCE, SlotId};
+use crate::error::Result;
+use crate::handle::SlotId;
 use crate::rare::RareRef;
 use crate::ring::Ring;
+use std::cell::Cell;
 
 /// One callback that is ready.
 #[derive(Clone, Copy)]
@@ -48,6 +50,8 @@ const TIMER: u64 = 2;
 const WATCH: u64 = 3;
 const KIND: u64 = 3;
 const UNREF: u64 = 4;
+/// The head of a soon-callback with nothing rare.
+const PLAIN_SOON: u64 = SOON | (RareRef::NONE.to_bits() as u64) << 32;
 
 impl Packed {
     #[inline]
@@ -69,8 +73,23 @@ impl Packed {
         }
     }
 
-    /// The callback of a live soon-entry, which is the most frequent kind.
+    /// A soon-callback with nothing rare: the most frequent kind by far.
     #[inline(always)]
+    pub fn is_plain_soon(self) -> bool {
+        self.head == PLAIN_SOON
+    }
+
+    /// In two parts, which fit into registers: of a plain soon-callback, the second is all.
+    #[inline(always)]
+    pub fn parts(self) -> (u64, Callback) {
+        (self.head, self.callback)
+    }
+
+    pub fn from_parts(head: u64, callback: Callback) -> Packed {
+        Packed { head, callback }
+    }
+
+    /// The callback of a live soon-entry.
     pub fn as_soon(self) -> Option<(Callback, RareRef)> {
         let rare = RareRef::from_bits((self.head >> 32) as u32);
         (self.head & KIND == SOON).then_some((self.callback, rare))
@@ -101,28 +120,32 @@ impl Packed {
 
 pub struct Ready {
     ring: Ring<Packed>,
-    /// Entries that are not tombstones.
-    live: usize,
+    /// Tombstones in the queue.
+    gone: Cell<u64>,
     /// Live entries that do not keep `loop_run` going.
-    live_unref: usize,
+    unref: Cell<u64>,
 }
 
 impl Ready {
     pub fn new() -> Self {
-        Ready { ring: Ring::new(Packed::new(Entry::Gone)), live: 0, live_unref: 0 }
+        Ready { ring: Ring::new(Packed::new(Entry::Gone)), gone: Cell::new(0), unref: Cell::new(0) }
     }
 
     /// Appends, and tells the entry's sequence number.
     #[inline]
-    pub fn push(&mut self, entry: Entry) -> Result<u64> {
-        if self.ring.tail() >= MAX_SEQUENCE {
-            return Err(Error::LIMIT);
-        }
+    pub fn push(&self, entry: Entry) -> Result<u64> {
         let packed = Packed::new(entry);
         let sequence = self.ring.push(packed)?;
-        self.live += 1;
-        self.live_unref += usize::from(packed.is_unref());
+        if packed.is_unref() {
+            self.unref.set(self.unref.get() + 1);
+        }
         Ok(sequence)
+    }
+
+    /// Appends a soon-callback, unless that needs memory.
+    #[inline(always)]
+    pub fn push_soon(&self, callback: Callback) -> Option<u64> {
+        self.ring.push_within_block(Packed { head: PLAIN_SOON, callback })
     }
 
     /// Where the queue ends now: a snapshot is everything before.
@@ -132,83 +155,96 @@ impl Ready {
     }
 
     /// The first live entry before `end`, left where it is.
-    pub fn peek_before(&mut self, end: u64) -> Option<Entry> {
+    pub fn peek_before(&self, end: u64) -> Option<Entry> {
         while self.ring.head() < end {
-            let packed = *self.ring.get_mut(self.ring.head())?;
+            let packed = self.ring.get(self.ring.head())?;
             if packed.is_live() {
                 return Some(packed.entry());
             }
             self.ring.pop();
+            self.gone.set(self.gone.get() - 1);
         }
         None
     }
 
     /// Takes the first live entry before `end`, with its number.
     #[inline(always)] // in the middle of every dispatch
-    pub fn pop_before(&mut self, end: u64) -> Option<(u64, Packed)> {
-        while self.ring.head() < end {
-            let sequence = self.ring.head();
-            let packed = self.ring.pop()?;
-            if packed.is_live() {
-                self.live -= 1;
-                self.live_unref -= usize::from(packed.is_unref());
+    pub fn pop_before(&self, end: u64) -> Option<(u64, Packed)> {
+        while let Some((sequence, packed)) = self.ring.pop_before(end) {
+            if packed.is_plain_soon() || self.is_popped(packed) {
                 return Some((sequence, packed));
             }
         }
         None
     }
 
-    fn get_live(&mut self, sequence: u64) -> Option<&mut Packed> {
-        self.ring.get_mut(sequence).filter(|packed| packed.is_live())
+    /// Counts an entry that has been popped. Is it live?
+    #[inline]
+    fn is_popped(&self, packed: Packed) -> bool {
+        if !packed.is_live() {
+            self.gone.set(self.gone.get() - 1);
+        } else if packed.is_unref() {
+            self.unref.set(self.unref.get() - 1);
+        }
+        packed.is_live()
+    }
+
+    fn get_live(&self, sequence: u64) -> Option<Packed> {
+        self.ring.get(sequence).filter(|packed| packed.is_live())
     }
 
     /// The live entry with this number.
-    pub fn get(&mut self, sequence: u64) -> Option<Entry> {
-        self.get_live(sequence).map(|packed| packed.entry())
+    pub fn get(&self, sequence: u64) -> Option<Entry> {
+        self.get_live(sequence).map(Packed::entry)
     }
 
     /// Puts `entry`, which is like the old one but for its details, in its place.
-    pub fn set(&mut self, sequence: u64, entry: Entry) {
-        if let Some(packed) = self.get_live(sequence) {
-            *packed = Packed::new(entry);
+    pub fn set(&self, sequence: u64, entry: Entry) {
+        if self.get_live(sequence).is_some() {
+            self.ring.set(sequence, Packed::new(entry));
         }
     }
 
     /// Takes the live entry with this number out, wherever it is.
-    pub fn remove(&mut self, sequence: u64) -> Option<Entry> {
-        let packed = self.get_live(sequence)?;
-        let removed = std::mem::replace(packed, Packed::new(Entry::Gone));
-        self.live -= 1;
-        self.live_unref -= usize::from(removed.is_unref());
+    pub fn remove(&self, sequence: u64) -> Option<Entry> {
+        let removed = self.get_live(sequence)?;
+        self.ring.set(sequence, Packed::new(Entry::Gone));
+        self.gone.set(self.gone.get() + 1);
+        if removed.is_unref() {
+            self.unref.set(self.unref.get() - 1);
+        }
         Some(removed.entry())
     }
 
     /// Like [`Ready::remove`], for entries that nothing hangs on.
-    pub fn discard(&mut self, sequence: u64) {
+    pub fn discard(&self, sequence: u64) {
         let _ = self.remove(sequence);
     }
 
     /// Says whether the entry keeps `loop_run` going.
-    pub fn set_unref(&mut self, sequence: u64, value: bool) {
+    pub fn set_unref(&self, sequence: u64, value: bool) {
         let Some(packed) = self.get_live(sequence) else { return };
-        let had = packed.is_unref();
-        packed.head = (packed.head & !UNREF) | (u64::from(value) * UNREF);
-        self.live_unref += usize::from(value);
-        self.live_unref -= usize::from(had);
+        let head = (packed.head & !UNREF) | (u64::from(value) * UNREF);
+        self.ring.set(sequence, Packed { head, ..packed });
+        self.unref.set(self.unref.get() + u64::from(value) - u64::from(packed.is_unref()));
+    }
+
+    fn live(&self) -> u64 {
+        self.ring.tail() - self.ring.head() - self.gone.get()
     }
 
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.live == 0
+        self.live() == 0
     }
 
     /// Is anything ready that keeps `loop_run` going?
     pub fn has_work(&self) -> bool {
-        self.live > self.live_unref
+        self.live() > self.unref.get()
     }
 
     /// Gives some of the memory back that no recent period needed.
-    pub fn trim(&mut self) {
+    pub fn trim(&self) {
         self.ring.trim(0);
     }
 }
@@ -236,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_snapshot_ends_where_it_ended() {
-        let mut ready = Ready::new();
+        let ready = Ready::new();
         (0..3).for_each(|i| assert!(ready.push(soon(i)).is_ok()));
         let end = ready.end();
         ready.push(soon(3)).unwrap();
@@ -252,23 +288,23 @@ mod tests {
 
     #[test]
     fn a_cancelled_entry_is_skipped_and_not_counted() {
-        let mut ready = Ready::new();
+        let ready = Ready::new();
         let sequences: Vec<_> = (0..5000).map(|i| ready.push(soon(i)).unwrap()).collect();
         for sequence in sequences.iter().skip(1).step_by(2) {
             assert!(ready.remove(*sequence).is_some());
             assert!(ready.remove(*sequence).is_none());
         }
         for expected in (0..5000).step_by(2) {
-            assert_eq!(number(ready.pop_before(u64::MAX).unwrap().1.entry()), expected);
+            assert_eq!(number(ready.pop_before(ready.end()).unwrap().1.entry()), expected);
         }
         assert!(ready.is_empty());
-        assert!(ready.pop_before(u64::MAX).is_none());
+        assert!(ready.pop_before(ready.end()).is_none());
         assert!(ready.remove(sequences[0]).is_none(), "it ran");
     }
 
     #[test]
     fn what_is_unref_does_not_count_as_work() {
-        let mut ready = Ready::new();
+        let ready = Ready::new();
         let sequence = ready.push(soon(1)).unwrap();
         ready.set_unref(sequence, true);
         ready.set_unref(sequence, true);
@@ -278,6 +314,6 @@ mod tests {
         ready.set_unref(sequence, true);
         ready.remove(sequence);
         assert!(!ready.has_work() && ready.is_empty());
-        assert_eq!((ready.live, ready.live_unref), (0, 0));
+        assert_eq!((ready.live(), ready.unref.get()), (0, 0));
     }
 }

@@ -109,7 +109,7 @@ impl Shared {
         if post.callback.is_pulled() && !self.is_pulled {
             return Err(Error::NO_CALLBACK);
         }
-        let mut inbox = self.inbox();
+        let inbox = self.inbox();
         if inbox.closed {
             return Err(Error::CLOSED);
         }

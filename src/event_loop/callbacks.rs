@@ -17,9 +17,17 @@ impl Loop {
         self.check()?;
         self.may_be_pulled(callback.is_pulled())?;
         let entry = Entry::Soon { callback, rare: RareRef::NONE, unref: false };
-        let sequence = self.ready.borrow_mut().push(entry)?;
+        let sequence = self.ready.push(entry)?;
         self.changed();
         Ok(Handle::Soon(sequence).to_raw())
+    }
+
+    /// [`Loop::call_soon`] as it mostly is: nothing is refused, nobody has to be told, and
+    /// no memory is needed. `None`: it is not so, and nothing was done.
+    #[inline(always)]
+    pub(crate) fn call_soon_at_once(&self, callback: Callback) -> Option<RawHandle> {
+        let is_plain = self.check().is_ok() && !callback.is_pulled() && !self.tells_host.get();
+        if is_plain { self.ready.push_soon(callback).map(|sequence| sequence as RawHandle) } else { None }
     }
 
     /// Runs a callback in the next turn after this moment; any thread.
@@ -99,7 +107,7 @@ impl Loop {
         let mut timers = self.timers.borrow_mut();
         let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
         if let Some(sequence) = place {
-            self.ready.borrow_mut().remove(sequence);
+            self.ready.remove(sequence);
         }
         timers.schedule(id, deadline);
         drop(timers);

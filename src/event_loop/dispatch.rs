@@ -8,10 +8,10 @@
 use super::{Current, Loop};
 use crate::callback::{Callback, FdCallback, TickCallback};
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::handle::{Handle, Kind, SlotId};
 use crate::hooks::When;
-use crate::rare::Missed;
+use crate::rare::{Missed, RareRef};
 use crate::ready::{Entry, Packed};
 use crate::timers::State;
 use crate::watchers::ONESHOT;
@@ -38,18 +38,20 @@ impl Call {
 impl Loop {
     /// Runs what is ready now; what that schedules is for the next turn.
     pub(super) fn run_snapshot(&self, deadline: Option<u64>) -> Result<u64> {
-        let end = self.ready.borrow().end();
+        let end = self.ready.end();
         let mut count = 0;
-        while let Some((sequence, packed)) = self.pop_before(end)? {
-            if let Some((callback, rare)) = packed.as_soon() {
-                // The most frequent kind needs nothing but its entry.
-                self.current.set(Current { handle: sequence as i64, rare, arg: callback.arg });
+        while let Some((sequence, packed)) = self.ready.pop_before(end) {
+            let (head, callback) = packed.parts();
+            if packed.is_plain_soon() {
+                self.current.set(Current {
+                    handle: sequence as i64,
+                    rare: RareRef::NONE,
+                    arg: callback.arg,
+                });
                 callback.call(self);
                 self.finish_soon();
-            } else {
-                let Some(call) = self.guarded(|| Ok(self.take(sequence, packed.entry())))? else { continue };
-                call.make(self);
-                self.finish_current();
+            } else if !self.run_source(sequence, head, callback)? {
+                continue;
             }
             count += 1;
             if !self.process.is_current() {
@@ -63,13 +65,14 @@ impl Loop {
         Ok(count)
     }
 
-    /// The next entry of the snapshot. Nothing in it can panic, so it needs no guard.
-    #[inline(always)]
-    pub(super) fn pop_before(&self, end: u64) -> Result<Option<(u64, Packed)>> {
-        match self.ready.try_borrow_mut() {
-            Ok(mut ready) => Ok(ready.pop_before(end)),
-            Err(_) => Err(self.poison(&"the ready queue is borrowed while user code runs")),
-        }
+    /// Runs any callback, unless it is void by now.
+    #[inline(never)] // leaves the registers to the loop above
+    fn run_source(&self, sequence: u64, head: u64, callback: Callback) -> Result<bool> {
+        let entry = Packed::from_parts(head, callback).entry();
+        let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
+        call.make(self);
+        self.finish_current();
+        Ok(true)
     }
 
     /// Takes the callback of an entry out of the structures, unless it is void by now; its
@@ -138,17 +141,18 @@ impl Loop {
     /// A soon-callback has returned: it is finished.
     #[inline]
     fn finish_soon(&self) {
-        let current = self.current.get();
-        self.current.set(Current::NONE);
-        if current.rare.is_some() {
-            self.end_rare(current.rare, current.arg);
+        let rare = self.current.rare();
+        self.current.clear();
+        if rare.is_some() {
+            self.end_rare(rare, self.current.arg());
         }
     }
 
     /// The current callback has returned (or thrown): a one-shot is finished.
     #[inline]
     pub(super) fn finish_current(&self) {
-        let current = self.current.replace(Current::NONE);
+        let current = self.current.get();
+        self.current.clear();
         match Handle::from_raw(current.handle) {
             None => {}
             Some(Handle::Soon(_)) => self.end_rare(current.rare, current.arg),

@@ -155,7 +155,7 @@ impl Loop {
 
     /// Would a run that must not wait find something, descriptors aside?
     fn is_work_left(&self) -> bool {
-        if !self.ready.borrow().is_empty()
+        if !self.ready.is_empty()
             || self.shared.has_something()
             || !self.incoming.borrow().0.is_empty()
             || self.watchers.borrow().has_always()

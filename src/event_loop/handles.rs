@@ -24,7 +24,7 @@ impl Loop {
     #[inline]
     fn find(&self, handle: RawHandle) -> Result<Found> {
         let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
-            Handle::Soon(sequence) => match self.ready.borrow_mut().get(sequence) {
+            Handle::Soon(sequence) => match self.ready.get(sequence) {
                 Some(Entry::Soon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
@@ -46,7 +46,7 @@ impl Loop {
     }
 
     fn is_on_stack(&self, handle: RawHandle) -> bool {
-        self.current.get().handle == handle || self.is_on_outer_stack(handle)
+        self.current.handle() == handle || self.is_on_outer_stack(handle)
     }
 
     /// Changes what is remembered of a soon-callback that runs.
@@ -70,7 +70,7 @@ impl Loop {
         // The most frequent case: an armed timer whose callback is not on the stack.
         if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
             && self.depth.get() <= 1
-            && self.current.get().handle != handle
+            && self.current.handle() != handle
         {
             let removed = self.timers.borrow_mut().remove_armed(id);
             if let Some((rare, arg)) = removed {
@@ -85,7 +85,7 @@ impl Loop {
     fn cancel_any(&self, handle: RawHandle) -> Result<()> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                let removed = self.ready.borrow_mut().remove(sequence);
+                let removed = self.ready.remove(sequence);
                 if let Some(Entry::Soon { callback, rare, .. }) = removed {
                     self.end_rare(rare, callback.arg);
                 }
@@ -109,7 +109,7 @@ impl Loop {
         let timer = timers.slots.at(id.index);
         let has_fired = timer.state == State::Idle;
         if let Some(sequence) = timer.place() {
-            self.ready.borrow_mut().remove(sequence);
+            self.ready.remove(sequence);
             timer.state = State::Idle;
         }
         // A one-shot's handle lives until its callback returns.
@@ -158,7 +158,7 @@ impl Loop {
     /// The handle of the callback that runs now.
     pub fn current(&self) -> Result<RawHandle> {
         self.check()?;
-        Ok(self.current.get().handle)
+        Ok(self.current.handle())
     }
 
     /// Gives a source's callback another argument. The old one is not released.
@@ -166,7 +166,7 @@ impl Loop {
         self.check()?;
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                let mut ready = self.ready.borrow_mut();
+                let ready = &self.ready;
                 if let Some(Entry::Soon { mut callback, rare, unref }) = ready.get(sequence) {
                     callback.arg = arg;
                     ready.set(sequence, Entry::Soon { callback, rare, unref });
@@ -197,7 +197,7 @@ impl Loop {
     ) -> Result<T> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                let mut ready = self.ready.borrow_mut();
+                let ready = &self.ready;
                 let Some(Entry::Soon { callback, mut rare, unref }) = ready.get(sequence) else {
                     return Err(Error::STALE);
                 };
@@ -272,7 +272,7 @@ impl Loop {
             }
         };
         if let Some(sequence) = place {
-            self.ready.borrow_mut().set_unref(sequence, unref);
+            self.ready.set_unref(sequence, unref);
         }
         Ok(())
     }
@@ -280,8 +280,7 @@ impl Loop {
     /// Ends every source there is; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
         loop {
-            let popped = self.ready.borrow_mut().pop_before(u64::MAX);
-            let Some((_, packed)) = popped else { break };
+            let Some((_, packed)) = self.ready.pop_before(self.ready.end()) else { break };
             if let Some((callback, rare)) = packed.as_soon() {
                 self.end_rare(rare, callback.arg);
             }

@@ -80,15 +80,15 @@ impl Loop {
         let run = Run::begin(self)?;
         self.guarded(|| handed.borrow_mut().reserve(capacity))?;
         let rest = handed.borrow().end;
-        if self.ready.borrow_mut().peek_before(rest).is_none() {
+        if self.ready.peek_before(rest).is_none() {
             self.wait(self.limit(timeout))?;
             self.guarded(|| self.collect())?;
-            handed.borrow_mut().end = self.ready.borrow().end();
+            handed.borrow_mut().end = self.ready.end();
         }
         let end = handed.borrow().end;
         let mut count = 0;
         while count < capacity && (count == 0 || self.is_next_pulled(end)) {
-            let Some((sequence, packed)) = self.pop_before(end)? else { break };
+            let Some((sequence, packed)) = self.ready.pop_before(end) else { break };
             // One that turns out to be stale may be followed by a callback: look again.
             let Some(call) = self.guarded(|| Ok(self.take(sequence, packed.entry())))? else { continue };
             match self.hand_out(call) {
@@ -112,7 +112,7 @@ impl Loop {
     /// Is the next entry of the snapshot one without a callback?
     fn is_next_pulled(&self, end: u64) -> bool {
         use crate::ready::Entry;
-        let next = self.ready.borrow_mut().peek_before(end);
+        let next = self.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
             Some(Entry::Watch { id, .. }) => {
@@ -142,7 +142,8 @@ impl Loop {
             }
             _ => return Err(call),
         };
-        let current = self.current.replace(Current::NONE);
+        let current = self.current.get();
+        self.current.clear();
         let mut pulled = Pulled { handle: current.handle, arg, news };
         if let (News::Soon, Some(handed)) = (news, &self.pull) {
             let mut handed = handed.borrow_mut();

@@ -4,7 +4,7 @@
 //! it is dropped, also when an exception passes through. A turn is three lines.
 
 use super::waiting::Limit;
-use super::{Current, Loop};
+use super::Loop;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::memory::try_push;
@@ -41,7 +41,7 @@ impl<'a> Run<'a> {
             return Err(Error::LIMIT);
         } else {
             try_push(&mut on.outer.borrow_mut(), on.current.get())?;
-            on.current.set(Current::NONE);
+            on.current.clear();
         }
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
@@ -59,7 +59,7 @@ impl Drop for Run<'_> {
         let on = self.on;
         // Only when an exception passes is a callback still current. It ends the run, as
         // the stop would have that was asked for in it.
-        if on.current.get().handle != 0 {
+        if on.current.handle() != 0 {
             on.finish_current();
             on.shared.take_stop();
         }
@@ -153,7 +153,7 @@ impl Loop {
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
         self.between_turns()?;
         let idle = self.clock.is_manual() && count == 0;
-        Ok(self.shared.take_stop() || (idle && self.ready.borrow().is_empty()))
+        Ok(self.shared.take_stop() || (idle && self.ready.is_empty()))
     }
 
     /// The boundary of the outermost run where releases are made.

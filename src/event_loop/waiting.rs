@@ -83,7 +83,7 @@ impl Loop {
     /// call costs more than twenty callbacks.
     #[inline]
     fn may_skip_the_kernel(&self) -> bool {
-        if self.ready.borrow().is_empty() {
+        if self.ready.is_empty() {
             self.last_poll.set(0);
             return false;
         }
@@ -102,7 +102,7 @@ impl Loop {
 
     /// How to wait, as things are now.
     fn plan(&self, limit: Limit) -> Result<Plan> {
-        let idle = self.ready.borrow().is_empty()
+        let idle = self.ready.is_empty()
             && limit != Limit::Poll
             && (limit != Limit::WhileWork || self.is_kept_going())
             && !self.shared.is_stopping()
@@ -133,7 +133,7 @@ impl Loop {
     /// After a wait that found nothing: is it over all the same?
     fn is_wait_over(&self, limit: Limit) -> Result<bool> {
         self.collect_timers()?;
-        if !self.ready.borrow().is_empty() || self.shared.is_stopping() || self.shared.has_posts() {
+        if !self.ready.is_empty() || self.shared.is_stopping() || self.shared.has_posts() {
             return Ok(true);
         }
         Ok(match limit {
@@ -170,7 +170,7 @@ impl Loop {
 
     fn collect_due_timers(&self) -> Result<()> {
         let mut timers = self.timers.borrow_mut();
-        let mut ready = self.ready.borrow_mut();
+        let ready = &self.ready;
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
     }
 
@@ -181,7 +181,7 @@ impl Loop {
         if incoming.0.is_empty() {
             self.shared.take_posts(&mut incoming);
         }
-        while let Some(post) = incoming.0.first().flatten() {
+        while let Some(post) = incoming.0.peek().flatten() {
             self.accept(post)?;
             incoming.0.pop();
         }
@@ -194,7 +194,7 @@ impl Loop {
         if let Some(release) = release {
             self.promise_release(&mut rare, release)?;
         }
-        let pushed = self.ready.borrow_mut().push(Entry::Soon { callback, rare, unref: false });
+        let pushed = self.ready.push(Entry::Soon { callback, rare, unref: false });
         if pushed.is_err() && rare.is_some() {
             self.rares.borrow_mut().take(rare);
             self.releases.borrow_mut().withdraw();
@@ -203,7 +203,7 @@ impl Loop {
     }
 
     fn trim(&self) {
-        self.ready.borrow_mut().trim();
+        self.ready.trim();
         self.timers.borrow_mut().trim();
         self.watchers.borrow_mut().trim();
         self.rares.borrow_mut().trim();

@@ -62,7 +62,7 @@ impl Loop {
     fn register(&self, watchers: &mut Watchers, fd: i32, mask: u32, id: SlotId) -> Result<()> {
         let poller = self.poller.borrow();
         let addition = watchers.addition(fd, mask);
-        let drop_pending = |sequence| self.ready.borrow_mut().discard(sequence);
+        let drop_pending = |sequence| self.ready.discard(sequence);
         match poller.change(addition) {
             Ok(()) => {
                 if let Err(error) = watchers.prepare(fd) {
@@ -124,7 +124,7 @@ impl Loop {
 
     /// Takes from a watcher's ready entry what it no longer asks for.
     fn narrow_pending(&self, watch: &mut Watch) {
-        let mut ready = self.ready.borrow_mut();
+        let ready = &self.ready;
         let Some(Entry::Watch { id, events, unref }) = ready.get(watch.pending) else { return };
         match watch.share_of(events) {
             0 => {
@@ -147,7 +147,7 @@ impl Loop {
         let removed = self.watchers.borrow_mut().remove(id);
         let (watch, change) = removed.ok_or(Error::STALE)?;
         if watch.pending != 0 {
-            self.ready.borrow_mut().remove(watch.pending);
+            self.ready.remove(watch.pending);
         }
         if let Some(change) = change {
             // Told by the cancel itself, since a child may hold the file. The kernel knows
@@ -205,15 +205,15 @@ impl Loop {
     }
 
     fn detach(&self, watchers: &mut Watchers, fd: i32) {
-        watchers.detach_all(fd, |sequence| self.ready.borrow_mut().discard(sequence));
+        watchers.detach_all(fd, |sequence| self.ready.discard(sequence));
     }
 
     /// Puts what the kernel found into the ready queue.
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut delivered = false;
-        let mut ready = self.ready.borrow_mut();
+        let ready = &self.ready;
         for event in poller.events() {
-            let emit = |id, watch: &mut Watch, share| push_event(&mut ready, id, watch, share);
+            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
             match watchers.report(event.token, event.events, emit) {
                 Report::Delivered => delivered = true,
                 Report::Unwanted => {}
@@ -228,7 +228,7 @@ impl Loop {
             }
         }
         if watchers.has_always() {
-            let emit = |id, watch: &mut Watch, share| push_event(&mut ready, id, watch, share);
+            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
             let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
             if let Some(fd) = closed {
                 watchers.detach_all(fd, |sequence| ready.discard(sequence));
@@ -288,7 +288,7 @@ impl Loop {
 }
 
 /// Puts an event into the queue; what the watcher has there already is brought up to date.
-fn push_event(ready: &mut Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
+fn push_event(ready: &Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
     if watch.pending != 0
         && let Some(Entry::Watch { events, unref, .. }) = ready.get(watch.pending)
     {

@@ -8,7 +8,7 @@
 //! Errors of the functions that schedule: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC, -ENOMEM, LOOP_ELIMIT (33,554,432 timers).
 
-use super::{callback, long_number, status, tick_callback, types, with};
+use super::{callback, long_number, quick, status, tick_callback, types, with};
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::rare::Missed;
@@ -29,6 +29,16 @@ pub const LOOP_RESTART_GRID: u32 = 2;
 /// loop_call_soon_threadsafe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_call_soon(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
+    match quick(r#loop, |target| target.call_soon_at_once(callback(cb, arg))) {
+        Some(handle) => handle,
+        None => call_soon_slowly(r#loop, cb, arg),
+    }
+}
+
+/// (Out of line, so that the function above needs no stack frame.)
+#[cold]
+#[inline(never)]
+extern "C" fn call_soon_slowly(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
     long_number(with(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
