@@ -238,11 +238,24 @@ impl Loop {
     /// May the calling thread use the loop now?
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        let owner = self.owner.load(Ordering::Relaxed);
-        if (owner == NOBODY || owner == thread::current()) && self.process.is_current() {
-            return Ok(());
+        match self.is_mine() {
+            true => Ok(()),
+            false => Err(self.refusal(self.owner.load(Ordering::Relaxed))),
         }
-        Err(self.refusal(owner))
+    }
+
+    #[inline(always)]
+    fn is_mine(&self) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        (owner == NOBODY || owner == thread::current()) && self.process.is_current()
+    }
+
+    /// Is a call as it mostly is: allowed, and with no host to be told of what it changes? Such
+    /// calls have a short way through the core, without errors, in the methods called
+    /// `..._at_once`. These answer `None` when they have done nothing, and the long way is taken.
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.is_mine() && !self.tells_host.get()
     }
 
     #[cold]

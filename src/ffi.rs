@@ -61,10 +61,13 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
     target.guarded(|| method(target))
 }
 
-/// Tries the frequent case of a method, which cannot panic, before the whole of it.
+/// Tries the short way of a method; the function that calls this takes the long one, out of
+/// line, so that the short one needs no more registers and stack than it does.
 #[inline(always)]
 fn quick<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
-    get(pointer).ok().and_then(method)
+    let target = get(pointer).ok()?;
+    // After a bug the long way says so.
+    target.guarded(|| Ok(method(target))).ok().flatten()
 }
 
 /// Calls a method that runs user code, which may throw and may free the loop.

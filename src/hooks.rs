@@ -29,6 +29,13 @@ pub struct Hook {
     pub rare: RareRef,
 }
 
+impl Default for Hook {
+    fn default() -> Self {
+        let callback = Callback::pulled(std::ptr::null_mut());
+        Hook { callback, when: When::BeforeWait, rare: RareRef::NONE }
+    }
+}
+
 pub struct Hooks {
     pub slots: Slots<Hook>,
     /// By the order of making.

@@ -4,22 +4,26 @@
 //! never finds the slot's next tenant. A slot whose generations are spent is retired
 //! and never used again. The memory of a block whose slots are all empty can be given
 //! back; the block remembers the highest generation and goes on from there.
+//!
+//! While a slot is free its generation carries a bit that no id has: one comparison tells
+//! whether an id is alive. A slot is a cache line.
 
 use crate::error::{Error, Result};
 use crate::handle::{MAX_GENERATION, MAX_SLOTS, SlotId};
 use crate::memory::{BLOCK, Spare, try_push};
 
+/// No slot; above every offset in a block.
 const NONE: u32 = u32::MAX;
+/// In the generation of a slot that is free.
+const FREE: u32 = 1 << 31;
 
+#[repr(align(64))]
 struct Slot<T> {
     generation: u32,
-    state: State<T>,
-}
-
-enum State<T> {
-    Taken(T),
-    /// The next free slot of the block.
-    Free(u32),
+    /// The next free slot of the block, if this is one.
+    next_free: u32,
+    /// Of no meaning in a free slot.
+    value: T,
 }
 
 struct Block<T> {
@@ -31,24 +35,40 @@ struct Block<T> {
     floor: u32,
 }
 
+impl<T> Block<T> {
+    fn has_room(&self) -> bool {
+        self.free != NONE || self.slots.len() < BLOCK
+    }
+}
+
 pub struct Slots<T> {
     blocks: Vec<Block<T>>,
-    /// One bit a block: it has room.
+    /// Slots are taken from this block as long as it has some. No lower block has room.
+    current: usize,
+    /// One bit a block: it has room. A bit may be too much, never too little.
     room: Vec<u64>,
-    /// No block below this word of `room` has room.
-    first_room: usize,
     len: usize,
     last_generation: u32,
     /// Blocks that have memory and nothing in it.
     spare: Spare,
 }
 
-impl<T> Slots<T> {
+#[inline]
+fn number(index: u32) -> usize {
+    index as usize / BLOCK
+}
+
+#[inline]
+fn offset(index: u32) -> usize {
+    index as usize % BLOCK
+}
+
+impl<T: Default> Slots<T> {
     pub const fn new() -> Self {
         Slots {
             blocks: Vec::new(),
+            current: 0,
             room: Vec::new(),
-            first_room: 0,
             len: 0,
             last_generation: MAX_GENERATION - 1,
             spare: Spare::NEW,
@@ -61,44 +81,62 @@ impl<T> Slots<T> {
 
     /// Takes a slot for `value`. Nothing changes when there is no memory.
     pub fn insert(&mut self, value: T) -> Result<SlotId> {
-        let number = self.block_with_room()?;
-        let block = &mut self.blocks[number];
-        if block.slots.capacity() == 0 {
-            block.slots.try_reserve_exact(BLOCK)?;
-            self.spare.one_more();
+        self.prepare()?;
+        match self.insert_at_once(value) {
+            Some(id) => Ok(id),
+            None => unreachable!("a free slot has been made"),
         }
-        let offset = match block.free {
-            NONE => {
-                block.slots.push(Slot { generation: block.floor, state: State::Free(NONE) });
-                block.slots.len() as u32 - 1
-            }
-            free => free,
-        };
-        let slot = &mut block.slots[offset as usize];
-        if let State::Free(next) = slot.state {
-            block.free = next;
-        }
-        slot.state = State::Taken(value);
-        let generation = slot.generation;
+    }
+
+    /// Takes a slot for `value`, unless that needs memory or a look around.
+    #[inline(always)]
+    pub fn insert_at_once(&mut self, value: T) -> Option<SlotId> {
+        let block = self.blocks.get_mut(self.current)?;
+        let offset = block.free;
+        let slot = block.slots.get_mut(offset as usize)?;
+        slot.generation &= !FREE;
+        slot.value = value;
+        block.free = slot.next_free;
         if block.taken == 0 {
             self.spare.one_less();
         }
         block.taken += 1;
-        if block.free == NONE && block.slots.len() == BLOCK {
-            self.room[number / 64] &= !(1 << (number % 64));
-        }
         self.len += 1;
-        Ok(SlotId { index: (number * BLOCK) as u32 + offset, generation })
+        Some(SlotId { index: (self.current * BLOCK) as u32 + offset, generation: slot.generation })
+    }
+
+    /// Sees to it that the current block has a free slot.
+    fn prepare(&mut self) -> Result<()> {
+        self.find_room()?;
+        let block = &mut self.blocks[self.current];
+        if block.slots.capacity() == 0 {
+            block.slots.try_reserve_exact(BLOCK)?;
+            self.spare.one_more();
+        }
+        if block.free == NONE {
+            block.free = block.slots.len() as u32;
+            block.slots.push(Slot { generation: block.floor | FREE, next_free: NONE, value: T::default() });
+        }
+        Ok(())
     }
 
     /// The lowest block with room, so that the high ones run empty and can be freed.
-    fn block_with_room(&mut self) -> Result<usize> {
-        while let Some(word) = self.room.get(self.first_room) {
-            if *word != 0 {
-                return Ok(self.first_room * 64 + word.trailing_zeros() as usize);
+    fn find_room(&mut self) -> Result<()> {
+        loop {
+            match self.blocks.get(self.current) {
+                Some(block) if block.has_room() => return Ok(()),
+                Some(_) => self.room[self.current / 64] &= !(1 << (self.current % 64)),
+                None => {}
             }
-            self.first_room += 1;
+            let mut words = self.room.iter().enumerate().skip(self.current / 64);
+            self.current = match words.find(|(_, word)| **word != 0) {
+                Some((place, word)) => place * 64 + word.trailing_zeros() as usize,
+                None => self.add_block()?,
+            };
         }
+    }
+
+    fn add_block(&mut self) -> Result<usize> {
         let number = self.blocks.len();
         if (number + 1) * BLOCK > MAX_SLOTS as usize {
             return Err(Error::LIMIT);
@@ -112,95 +150,79 @@ impl<T> Slots<T> {
             self.room.truncate(number.div_ceil(64));
             return Err(error);
         }
-        self.first_room = number / 64;
         self.room[number / 64] |= 1 << (number % 64);
         Ok(number)
     }
 
     /// Empties a slot. `None` when the id is stale.
     pub fn remove(&mut self, id: SlotId) -> Option<T> {
-        let number = id.index as usize / BLOCK;
-        let offset = id.index % BLOCK as u32;
-        let block = self.blocks.get_mut(number)?;
-        let slot = block.slots.get_mut(offset as usize)?;
-        if slot.generation != id.generation || matches!(slot.state, State::Free(_)) {
-            return None;
-        }
-        let State::Taken(value) = std::mem::replace(&mut slot.state, State::Free(NONE)) else {
-            unreachable!("the slot has just been found taken");
-        };
+        let value = std::mem::take(self.get_mut(id)?);
         self.release(id);
         Some(value)
     }
 
     /// Empties a slot that is known to be taken, where its value is not needed any more.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self, id: SlotId) {
-        let number = id.index as usize / BLOCK;
+        let number = number(id.index);
         let block = &mut self.blocks[number];
-        let offset = id.index % BLOCK as u32;
-        let slot = &mut block.slots[offset as usize];
-        slot.state = State::Free(block.free);
+        let slot = &mut block.slots[offset(id.index)];
         self.len -= 1;
-        slot.generation += 1;
-        if slot.generation > self.last_generation {
+        slot.generation = (slot.generation + 1) | FREE;
+        if slot.generation > self.last_generation | FREE {
             // Retired: it stays counted as taken, and on no list.
             return;
         }
-        block.free = offset;
+        let was_full = block.free == NONE;
+        slot.next_free = block.free;
+        block.free = offset(id.index) as u32;
         block.taken -= 1;
         if block.taken == 0 {
             self.spare.one_more();
         }
-        self.room[number / 64] |= 1 << (number % 64);
-        self.first_room = self.first_room.min(number / 64);
+        if was_full {
+            self.room[number / 64] |= 1 << (number % 64);
+        }
+        self.current = self.current.min(number);
     }
 
     #[inline]
     pub fn get(&self, id: SlotId) -> Option<&T> {
-        let block = self.blocks.get(id.index as usize / BLOCK)?;
-        match block.slots.get(id.index as usize % BLOCK)? {
-            Slot { generation, state: State::Taken(value) } if *generation == id.generation => Some(value),
-            _ => None,
-        }
+        let slot = self.blocks.get(number(id.index))?.slots.get(offset(id.index))?;
+        (slot.generation == id.generation).then_some(&slot.value)
     }
 
     #[inline]
     pub fn get_mut(&mut self, id: SlotId) -> Option<&mut T> {
-        let block = self.blocks.get_mut(id.index as usize / BLOCK)?;
-        match block.slots.get_mut(id.index as usize % BLOCK)? {
-            Slot { generation, state: State::Taken(value) } if *generation == id.generation => Some(value),
-            _ => None,
-        }
+        let slot = self.blocks.get_mut(number(id.index))?.slots.get_mut(offset(id.index))?;
+        (slot.generation == id.generation).then_some(&mut slot.value)
     }
 
     /// The tenant of a slot that is known to be taken: lists inside the structures
     /// link slots by index alone.
     #[inline]
     pub fn at(&mut self, index: u32) -> &mut T {
-        match self.blocks[index as usize / BLOCK].slots[index as usize % BLOCK].state {
-            State::Taken(ref mut value) => value,
-            State::Free(_) => unreachable!("a list links only slots that are taken"),
-        }
+        let slot = &mut self.blocks[number(index)].slots[offset(index)];
+        debug_assert!(slot.generation & FREE == 0, "a list links only slots that are taken");
+        &mut slot.value
     }
 
     /// The id of the tenant of a slot that is known to be taken.
     #[inline]
     pub fn id_at(&self, index: u32) -> SlotId {
-        let slot = &self.blocks[index as usize / BLOCK].slots[index as usize % BLOCK];
+        let slot = &self.blocks[number(index)].slots[offset(index)];
         SlotId { index, generation: slot.generation }
     }
 
     /// The first tenant at or after a slot number.
     pub fn first_from(&self, index: u32) -> Option<SlotId> {
-        let (number, offset) = (index as usize / BLOCK, index as usize % BLOCK);
-        let of_block = |number: usize, offset: usize| {
-            let slots = self.blocks[number].slots.iter().enumerate().skip(offset);
-            let mut taken = slots.filter(|(_, slot)| matches!(slot.state, State::Taken(_)));
-            taken.next().map(|(offset, _)| self.id_at((number * BLOCK + offset) as u32))
+        let of_block = |other: usize, offset: usize| {
+            let slots = self.blocks[other].slots.iter().enumerate().skip(offset);
+            let mut taken = slots.filter(|(_, slot)| slot.generation & FREE == 0);
+            taken.next().map(|(offset, _)| self.id_at((other * BLOCK + offset) as u32))
         };
-        (number..self.blocks.len())
-            .find_map(|other| of_block(other, if other == number { offset } else { 0 }))
+        let (first, skipped) = (number(index), offset(index));
+        (first..self.blocks.len()).find_map(|other| of_block(other, if other == first { skipped } else { 0 }))
     }
 
     /// Gives some of the memory back that no recent period needed.
@@ -211,7 +233,7 @@ impl<T> Slots<T> {
                 return;
             }
             if block.taken == 0 && block.slots.capacity() > 0 {
-                let highest = block.slots.iter().map(|slot| slot.generation).max();
+                let highest = block.slots.iter().map(|slot| slot.generation & !FREE).max();
                 block.floor = highest.unwrap_or(block.floor);
                 block.slots = Vec::new();
                 block.free = NONE;
@@ -267,6 +289,16 @@ mod tests {
             slots.remove(id).unwrap();
         }
         assert_eq!(seen.iter().map(|(index, _)| index).max(), Some(&9));
+    }
+
+    #[test]
+    fn a_full_block_is_passed_over() {
+        let mut slots = Slots::new();
+        let ids: Vec<_> = (0..3 * BLOCK).map(|i| slots.insert(i).unwrap()).collect();
+        slots.remove(ids[5]).unwrap();
+        let indexes = [(); 2].map(|()| slots.insert(0).unwrap().index);
+        assert_eq!(indexes, [5, 3 * BLOCK as u32]);
+        assert_eq!(slots.len(), 3 * BLOCK + 1);
     }
 
     #[test]

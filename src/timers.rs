@@ -21,6 +21,7 @@ pub enum State {
     Idle,
 }
 
+#[derive(Clone, Copy)]
 pub struct Timer {
     /// Not used by a periodic timer, which has a period among its rare things.
     pub callback: Callback,
@@ -34,6 +35,22 @@ pub struct Timer {
     pub state: State,
     /// Does not keep `loop_run` going.
     pub unref: bool,
+}
+
+impl Default for Timer {
+    fn default() -> Self {
+        Timer {
+            callback: Callback::pulled(std::ptr::null_mut()),
+            deadline: NEVER,
+            order: 0,
+            previous: NONE,
+            next: NONE,
+            rare: RareRef::NONE,
+            bucket: 0,
+            state: State::Idle,
+            unref: false,
+        }
+    }
 }
 
 impl Timer {
@@ -72,8 +89,30 @@ impl Timers {
     /// Makes a timer and arms it. Nothing changes when there is no memory.
     pub fn insert(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
         self.wheel.prepare()?;
+        let fresh = self.fresh(deadline, callback, rare);
+        let id = self.slots.insert(fresh.0)?;
+        self.inserted(id, fresh);
+        Ok(id)
+    }
+
+    /// Like [`Timers::insert`], where other timers are armed and no memory is needed. `None`:
+    /// it is not so, and nothing was done.
+    #[inline(always)]
+    pub fn insert_at_once(&mut self, deadline: u64, callback: Callback) -> Option<SlotId> {
+        if self.armed == 0 {
+            return None;
+        }
+        let fresh = self.fresh(deadline, callback, RareRef::NONE);
+        let id = self.slots.insert_at_once(fresh.0)?;
+        self.inserted(id, fresh);
+        Some(id)
+    }
+
+    /// An armed timer, and its bucket.
+    #[inline(always)]
+    fn fresh(&self, deadline: u64, callback: Callback, rare: RareRef) -> (Timer, u16) {
         let (bucket, second) = self.wheel.place(deadline);
-        let id = self.slots.insert(Timer {
+        let timer = Timer {
             callback,
             deadline,
             order: self.order + 1,
@@ -83,11 +122,15 @@ impl Timers {
             bucket,
             state: State::Armed,
             unref: false,
-        })?;
+        };
+        (timer, bucket)
+    }
+
+    #[inline(always)]
+    fn inserted(&mut self, id: SlotId, (Timer { next, deadline, .. }, bucket): (Timer, u16)) {
         self.order += 1;
         self.armed += 1;
-        self.wheel.placed(&mut self.slots, id.index, (bucket, second), deadline);
-        Ok(id)
+        self.wheel.placed(&mut self.slots, id.index, (bucket, next), deadline);
     }
 
     /// Nothing is armed: what is the time? (A wheel that stands far behind hangs timers high
@@ -116,7 +159,7 @@ impl Timers {
     }
 
     /// Gives an armed timer a new deadline. `false`: it is not armed.
-    #[inline]
+    #[inline(always)]
     pub fn restart(&mut self, id: SlotId, deadline: u64) -> bool {
         let Some(timer) = self.slots.get_mut(id).filter(|timer| timer.is_armed()) else {
             return false;
@@ -143,16 +186,17 @@ impl Timers {
         self.armed_unref -= usize::from(timer.unref);
     }
 
-    /// Ends a timer if it is armed: its rare things and its argument are returned.
-    #[inline]
-    pub fn remove_armed(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
-        let timer = self.slots.get(id).filter(|timer| timer.is_armed())?;
-        let (rare, arg, unref) = (timer.rare, timer.callback.arg, timer.unref);
+    /// Ends a timer if it is armed and nothing hangs on it. `false`: nothing was done.
+    #[inline(always)]
+    pub fn remove_plain(&mut self, id: SlotId) -> bool {
+        let is_plain = |timer: &&Timer| timer.is_armed() && !timer.unref && !timer.rare.is_some();
+        if self.slots.get(id).filter(is_plain).is_none() {
+            return false;
+        }
         self.wheel.remove(&mut self.slots, id.index);
         self.slots.release(id);
         self.armed -= 1;
-        self.armed_unref -= usize::from(unref);
-        Some((rare, arg))
+        true
     }
 
     /// Ends a timer whose callback has run, if it was not armed again meanwhile.

@@ -56,6 +56,23 @@ pub struct Watch {
     pub detached: bool,
 }
 
+impl Default for Watch {
+    fn default() -> Self {
+        Watch {
+            callback: FdCallback::pulled(std::ptr::null_mut()),
+            fd: -1,
+            mask: 0,
+            previous: NONE,
+            next: NONE,
+            pending: 0,
+            seen: 0,
+            rare: RareRef::NONE,
+            unref: false,
+            detached: false,
+        }
+    }
+}
+
 impl Watch {
     /// Does it wait for something, and keep `loop_run` going?
     fn is_waiting(&self) -> bool {
@@ -185,18 +202,7 @@ impl Watchers {
 
     /// A slot for a watcher, not yet linked to its descriptor.
     pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
-        self.slots.insert(Watch {
-            callback,
-            fd,
-            mask,
-            previous: NONE,
-            next: NONE,
-            pending: 0,
-            seen: self.polls,
-            rare: RareRef::NONE,
-            unref: false,
-            detached: false,
-        })
+        self.slots.insert(Watch { callback, fd, mask, seen: self.polls, ..Watch::default() })
     }
 
     /// Room for everything that linking a watcher of `fd` needs.

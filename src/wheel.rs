@@ -1,7 +1,7 @@
 //! The timing wheel: which timer is next, in constant time, with true removal.
 //!
-//! Time is cut into ticks of 65 us (2^16 ns), and a tick's number into eight digits
-//! of six bits. A timer hangs in a bucket of the level of the highest digit in which
+//! Time is cut into ticks of 65 us (2^16 ns), and a tick's number into six digits
+//! of eight bits. A timer hangs in a bucket of the level of the highest digit in which
 //! its tick differs from the wheel's: so all buckets of a lower level come before
 //! those of a higher one, in each level the lower slot comes first, and the first
 //! bucket is found with a few bit operations. When time reaches a bucket of a higher
@@ -17,17 +17,19 @@
 //!   thousands of timers before each wait would cost more than that wake-up.
 //!
 //! Tried and left out: a binary or pairing heap (cancel and restart are logarithmic and
-//! miss the cache all the way), and a wheel of 256 slots a level (12 KB a loop, and no
-//! faster below a million timers).
+//! miss the cache all the way), and digits of six bits (2 KB a loop instead of 6, but a timer
+//! of seconds moves down twice instead of once: a miss of the cache each).
 
 use crate::error::Result;
 use crate::slots::Slots;
 use crate::timers::Timer;
 
 const TICK_BITS: u32 = 16;
-const DIGIT_BITS: u32 = 6;
-const LEVELS: usize = 8;
+const DIGIT_BITS: u32 = 8;
+const LEVELS: usize = 6;
+/// Slots of a level.
 const SLOTS: usize = 1 << DIGIT_BITS;
+const BUCKETS: usize = LEVELS * SLOTS;
 const EXACT_UP_TO: usize = 64;
 /// No timer.
 pub const NONE: u32 = u32::MAX;
@@ -38,8 +40,10 @@ pub const NEVER: u64 = u64::MAX;
 pub struct Wheel {
     /// The first timer of each bucket; allocated with the first timer.
     heads: Vec<u32>,
-    /// One bit a slot that is not empty.
-    occupied: [u64; LEVELS],
+    /// One bit a bucket that is not empty.
+    occupied: [u64; BUCKETS / 64],
+    /// One bit a word of `occupied` that is not zero.
+    summary: u32,
     /// The tick that the wheel stands at; nothing in it is due before.
     tick: u64,
     next: u64,
@@ -54,16 +58,29 @@ struct Bucket {
 
 impl Wheel {
     pub const fn new() -> Self {
-        Wheel { heads: Vec::new(), occupied: [0; LEVELS], tick: 0, next: NEVER, next_is_exact: true }
+        Wheel {
+            heads: Vec::new(),
+            occupied: [0; BUCKETS / 64],
+            summary: 0,
+            tick: 0,
+            next: NEVER,
+            next_is_exact: true,
+        }
     }
 
     /// Makes room for the buckets, before the first timer is put in.
     #[inline]
     pub fn prepare(&mut self) -> Result<()> {
-        if self.heads.is_empty() {
-            self.heads.try_reserve_exact(LEVELS * SLOTS)?;
-            self.heads.resize(LEVELS * SLOTS, NONE);
+        match self.heads.is_empty() {
+            true => self.make_buckets(),
+            false => Ok(()),
         }
+    }
+
+    #[cold]
+    fn make_buckets(&mut self) -> Result<()> {
+        self.heads.try_reserve_exact(BUCKETS)?;
+        self.heads.resize(BUCKETS, NONE);
         Ok(())
     }
 
@@ -78,13 +95,10 @@ impl Wheel {
     pub fn insert(&mut self, timers: &mut Slots<Timer>, index: u32) {
         let deadline = timers.at(index).deadline;
         self.link(timers, index, deadline);
-        if deadline <= self.next {
-            self.next = deadline;
-            self.next_is_exact = true;
-        }
+        self.comes(deadline);
     }
 
-    /// Where a timer with this deadline would hang: its bucket, and the timer behind it.
+    /// Where a timer with this deadline hangs: its bucket, and the timer behind it.
     #[inline]
     pub fn place(&self, deadline: u64) -> (u16, u32) {
         let bucket = self.bucket_of(deadline);
@@ -100,12 +114,12 @@ impl Wheel {
         (bucket, second): (u16, u32),
         deadline: u64,
     ) {
-        let bucket = usize::from(bucket);
-        self.heads[bucket] = index;
-        self.occupied[bucket / SLOTS] |= 1 << (bucket % SLOTS);
-        if second != NONE {
-            timers.at(second).previous = index;
-        }
+        self.put_first(timers, index, usize::from(bucket), second);
+        self.comes(deadline);
+    }
+
+    #[inline]
+    fn comes(&mut self, deadline: u64) {
         if deadline <= self.next {
             self.next = deadline;
             self.next_is_exact = true;
@@ -117,7 +131,13 @@ impl Wheel {
     pub fn advance(&mut self, now: u64) {
         let target = now >> TICK_BITS;
         // Not every time: that it lags a little makes a timer hang a level higher at most.
-        if target > self.tick + SLOTS as u64 && self.first_bucket().is_none_or(|first| first.start > target) {
+        if target > self.tick + SLOTS as u64 / 4 {
+            self.advance_to(target);
+        }
+    }
+
+    fn advance_to(&mut self, target: u64) {
+        if self.first_bucket().is_none_or(|first| first.start > target) {
             self.tick = target;
         }
     }
@@ -127,7 +147,7 @@ impl Wheel {
     pub fn remove(&mut self, timers: &mut Slots<Timer>, index: u32) {
         let Timer { deadline, previous, next, bucket, .. } = *timers.at(index);
         self.close_gap(timers, previous, next, bucket);
-        self.no_longer_at(deadline);
+        self.goes(deadline);
     }
 
     /// The timer in the wheel whose deadline was `old` has got another, which stands in
@@ -135,7 +155,7 @@ impl Wheel {
     #[inline]
     pub fn moved(&mut self, timers: &mut Slots<Timer>, index: u32, old: u64, new: u64) {
         if new >= old {
-            self.no_longer_at(old);
+            self.goes(old);
         } else {
             self.unlink(timers, index);
             self.insert(timers, index);
@@ -143,31 +163,39 @@ impl Wheel {
     }
 
     #[inline]
-    fn no_longer_at(&mut self, deadline: u64) {
+    fn goes(&mut self, deadline: u64) {
         if deadline == self.next {
             self.next_is_exact = false;
         }
     }
 
+    #[inline]
     fn bucket_of(&self, deadline: u64) -> usize {
         let tick = (deadline >> TICK_BITS).max(self.tick);
         let differing = (tick ^ self.tick) | 1;
-        let level = (63 - differing.leading_zeros()) / DIGIT_BITS;
+        let level = (63 ^ differing.leading_zeros()) / DIGIT_BITS;
         let slot = (tick >> (level * DIGIT_BITS)) as usize % SLOTS;
         level as usize * SLOTS + slot
     }
 
     #[inline]
     fn link(&mut self, timers: &mut Slots<Timer>, index: u32, deadline: u64) {
-        let bucket = self.bucket_of(deadline);
-        let second = std::mem::replace(&mut self.heads[bucket], index);
-        self.occupied[bucket / SLOTS] |= 1 << (bucket % SLOTS);
+        let (bucket, second) = self.place(deadline);
         let timer = timers.at(index);
-        timer.bucket = bucket as u16;
+        timer.bucket = bucket;
         timer.previous = NONE;
         timer.next = second;
+        self.put_first(timers, index, usize::from(bucket), second);
+    }
+
+    #[inline]
+    fn put_first(&mut self, timers: &mut Slots<Timer>, index: u32, bucket: usize, second: u32) {
+        self.heads[bucket] = index;
         if second != NONE {
             timers.at(second).previous = index;
+        } else {
+            self.occupied[bucket / 64] |= 1 << (bucket % 64);
+            self.summary |= 1 << (bucket / 64);
         }
     }
 
@@ -177,7 +205,7 @@ impl Wheel {
         self.close_gap(timers, previous, next, bucket);
     }
 
-    #[inline]
+    #[inline(always)]
     fn close_gap(&mut self, timers: &mut Slots<Timer>, previous: u32, next: u32, bucket: u16) {
         if next != NONE {
             timers.at(next).previous = previous;
@@ -188,23 +216,32 @@ impl Wheel {
         }
         self.heads[usize::from(bucket)] = next;
         if next == NONE {
-            self.occupied[usize::from(bucket) / SLOTS] &= !(1 << (bucket as usize % SLOTS));
+            self.is_empty(usize::from(bucket));
+        }
+    }
+
+    fn is_empty(&mut self, bucket: usize) {
+        let word = &mut self.occupied[bucket / 64];
+        *word &= !(1 << (bucket % 64));
+        if *word == 0 {
+            self.summary &= !(1 << (bucket / 64));
         }
     }
 
     fn first_bucket(&self) -> Option<Bucket> {
-        let level = self.occupied.iter().position(|slots| *slots != 0)?;
-        let slot = self.occupied[level].trailing_zeros();
+        let word = self.summary.trailing_zeros() as usize;
+        let number = word * 64 + self.occupied.get(word)?.trailing_zeros() as usize;
+        let (level, slot) = (number / SLOTS, number % SLOTS);
         let shift = level as u32 * DIGIT_BITS;
         // The wheel's tick with this digit replaced and the lower ones zero.
         let upper = (self.tick >> shift) & !(SLOTS as u64 - 1);
-        let tick = (upper | u64::from(slot)) << shift;
-        Some(Bucket { number: level * SLOTS + slot as usize, start: tick.max(self.tick) })
+        let tick = (upper | slot as u64) << shift;
+        Some(Bucket { number, start: tick.max(self.tick) })
     }
 
     /// Takes all timers of a bucket off it; the first is returned, they stay linked.
     fn detach(&mut self, bucket: usize) -> u32 {
-        self.occupied[bucket / SLOTS] &= !(1 << (bucket % SLOTS));
+        self.is_empty(bucket);
         std::mem::replace(&mut self.heads[bucket], NONE)
     }
 
@@ -249,19 +286,21 @@ impl Wheel {
         now: u64,
         emit: &mut impl FnMut(&mut Slots<Timer>, u32) -> Result<()>,
     ) -> Result<()> {
-        let mut due = NONE;
+        let (mut due, mut count) = (NONE, 0);
         let mut index = self.detach(bucket);
         while index != NONE {
-            let Timer { next, deadline, .. } = *timers.at(index);
+            let timer = timers.at(index);
+            let (next, deadline) = (timer.next, timer.deadline);
             // One that was restarted meanwhile may belong to a later bucket.
             if deadline <= now && deadline >> TICK_BITS <= self.tick && deadline != NEVER {
-                timers.at(index).next = std::mem::replace(&mut due, index);
+                timer.next = std::mem::replace(&mut due, index);
+                count += 1;
             } else {
                 self.link(timers, index, deadline);
             }
             index = next;
         }
-        index = sort(timers, due);
+        index = sort(timers, due, count);
         let mut result = Ok(());
         while index != NONE {
             let Timer { next, deadline, .. } = *timers.at(index);
@@ -319,14 +358,44 @@ impl Wheel {
     }
 }
 
-/// Sorts a chain of timers, linked by `next`, by (deadline, order): a merge sort that takes
-/// runs as it finds them (timers of one deadline hang in the reverse order of their making)
-/// and needs no memory.
-fn sort(timers: &mut Slots<Timer>, mut chain: u32) -> u32 {
-    // Like a binary counter: place n holds a sorted chain of about 2^n runs.
+/// Sorts a chain of `count` timers, linked by `next`, by (deadline, order). It needs no memory:
+/// stretches of it are sorted in an array on the stack, and merged.
+fn sort(timers: &mut Slots<Timer>, chain: u32, count: usize) -> u32 {
+    match count {
+        0 | 1 => chain,
+        2..=FEW => sort_stretch::<FEW>(timers, &mut { chain }),
+        ..=MANY => sort_stretch::<MANY>(timers, &mut { chain }),
+        _ => sort_many(timers, chain),
+    }
+}
+
+const FEW: usize = 16;
+const MANY: usize = 256;
+
+/// Cuts up to `N` timers off a chain, sorted.
+fn sort_stretch<const N: usize>(timers: &mut Slots<Timer>, chain: &mut u32) -> u32 {
+    let mut keys = [(0u128, NONE); N];
+    let mut count = 0;
+    while *chain != NONE && count < N {
+        let Timer { deadline, order, next, .. } = *timers.at(*chain);
+        keys[count] = (u128::from(deadline) << 64 | u128::from(order), *chain);
+        *chain = next;
+        count += 1;
+    }
+    let keys = &mut keys[..count];
+    keys.sort_unstable();
+    let mut head = NONE;
+    for (_, index) in keys.iter().rev() {
+        timers.at(*index).next = std::mem::replace(&mut head, *index);
+    }
+    head
+}
+
+fn sort_many(timers: &mut Slots<Timer>, mut chain: u32) -> u32 {
+    // Like a binary counter: place n holds a sorted chain of about 2^n stretches.
     let mut places = [NONE; 32];
     while chain != NONE {
-        let mut sorted = take_run(timers, &mut chain);
+        let mut sorted = sort_stretch::<MANY>(timers, &mut chain);
         for place in &mut places {
             match std::mem::replace(place, NONE) {
                 NONE => {
@@ -343,32 +412,6 @@ fn sort(timers: &mut Slots<Timer>, mut chain: u32) -> u32 {
 fn key(timers: &mut Slots<Timer>, index: u32) -> (u64, u64) {
     let timer = timers.at(index);
     (timer.deadline, timer.order)
-}
-
-/// Cuts the longest run off the front of a chain; a falling one is turned round.
-fn take_run(timers: &mut Slots<Timer>, chain: &mut u32) -> u32 {
-    let first = *chain;
-    let mut last = first;
-    let mut last_key = key(timers, first);
-    let mut index = timers.at(first).next;
-    let falls = index != NONE && key(timers, index) < last_key;
-    let mut head = first;
-    while index != NONE {
-        let this_key = key(timers, index);
-        if (this_key < last_key) != falls {
-            break;
-        }
-        let next = timers.at(index).next;
-        if falls {
-            timers.at(index).next = std::mem::replace(&mut head, index);
-        } else {
-            last = index;
-        }
-        (last_key, index) = (this_key, next);
-    }
-    timers.at(if falls { first } else { last }).next = NONE;
-    *chain = index;
-    head
 }
 
 fn merge(timers: &mut Slots<Timer>, mut a: u32, mut b: u32) -> u32 {

@@ -22,12 +22,13 @@ impl Loop {
         Ok(Handle::Soon(sequence).to_raw())
     }
 
-    /// [`Loop::call_soon`] as it mostly is: nothing is refused, nobody has to be told, and
-    /// no memory is needed. `None`: it is not so, and nothing was done.
+    /// The short way of [`Loop::call_soon`].
     #[inline(always)]
     pub(crate) fn call_soon_at_once(&self, callback: Callback) -> Option<RawHandle> {
-        let is_plain = self.check().is_ok() && !callback.is_pulled() && !self.tells_host.get();
-        if is_plain { self.ready.push_soon(callback).map(|sequence| sequence as RawHandle) } else { None }
+        if !self.is_plain() || callback.is_pulled() {
+            return None;
+        }
+        self.ready.push_soon(callback).map(|sequence| sequence as RawHandle)
     }
 
     /// Runs a callback in the next turn after this moment; any thread.
@@ -46,6 +47,25 @@ impl Loop {
     pub fn call_at(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
         self.check()?;
         self.add_timer(deadline, callback)
+    }
+
+    /// The short way of [`Loop::call_at`].
+    #[inline(always)]
+    pub(crate) fn call_at_at_once(&self, deadline: u64, callback: Callback) -> Option<RawHandle> {
+        if !self.is_plain() || callback.is_pulled() {
+            return None;
+        }
+        let id = self.timers.borrow_mut().insert_at_once(deadline, callback)?;
+        Some(Handle::Slot(Kind::Timer, id).to_raw())
+    }
+
+    /// The short way of [`Loop::call_later`].
+    #[inline(always)]
+    pub(crate) fn call_later_at_once(&self, delay: u64, callback: Callback) -> Option<RawHandle> {
+        if !self.is_plain() || callback.is_pulled() {
+            return None;
+        }
+        self.call_at_at_once(self.clock.now().saturating_add(delay), callback)
     }
 
     fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
@@ -96,13 +116,26 @@ impl Loop {
         self.set_deadline(handle, deadline)
     }
 
-    fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
-        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
-            && self.timers.borrow_mut().restart(id, deadline)
-        {
-            self.changed();
-            return Ok(());
+    /// The short way of [`Loop::reschedule_at`].
+    #[inline(always)]
+    pub(crate) fn reschedule_at_at_once(&self, handle: RawHandle, deadline: u64) -> Option<()> {
+        if !self.is_plain() {
+            return None;
         }
+        let id = Handle::timer_from_raw(handle)?;
+        self.timers.borrow_mut().restart(id, deadline).then_some(())
+    }
+
+    /// The short way of [`Loop::reschedule`].
+    #[inline(always)]
+    pub(crate) fn reschedule_at_once(&self, handle: RawHandle, delay: u64) -> Option<()> {
+        if !self.is_mine() {
+            return None;
+        }
+        self.reschedule_at_at_once(handle, self.clock.now().saturating_add(delay))
+    }
+
+    fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
         let id = self.slot_of(handle, Kind::Timer)?;
         let mut timers = self.timers.borrow_mut();
         let place = timers.slots.get(id).ok_or(Error::STALE)?.place();

@@ -43,11 +43,7 @@ impl Loop {
         while let Some((sequence, packed)) = self.ready.pop_before(end) {
             let (head, callback) = packed.parts();
             if packed.is_plain_soon() {
-                self.current.set(Current {
-                    handle: sequence as i64,
-                    rare: RareRef::NONE,
-                    arg: callback.arg,
-                });
+                self.current.set(Current { handle: sequence as i64, rare: RareRef::NONE, arg: callback.arg });
                 callback.call(self);
                 self.finish_soon();
             } else if !self.run_source(sequence, head, callback)? {

@@ -63,26 +63,19 @@ impl Loop {
         self.with_handed(handle, change).ok_or(Error::STALE)
     }
 
-    /// Ends a source: its callback will not run.
-    #[inline]
-    pub fn cancel(&self, handle: RawHandle) -> Result<()> {
-        self.check()?;
-        // The most frequent case: an armed timer whose callback is not on the stack.
-        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(handle)
-            && self.depth.get() <= 1
-            && self.current.handle() != handle
-        {
-            let removed = self.timers.borrow_mut().remove_armed(id);
-            if let Some((rare, arg)) = removed {
-                self.end_rare(rare, arg);
-                self.changed();
-                return Ok(());
-            }
+    /// The short way of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
+    #[inline(always)]
+    pub(crate) fn cancel_at_once(&self, handle: RawHandle) -> Option<()> {
+        if !self.is_plain() || self.depth.get() > 1 || self.current.handle() == handle {
+            return None;
         }
-        self.cancel_any(handle)
+        let id = Handle::timer_from_raw(handle)?;
+        self.timers.borrow_mut().remove_plain(id).then_some(())
     }
 
-    fn cancel_any(&self, handle: RawHandle) -> Result<()> {
+    /// Ends a source: its callback will not run.
+    pub fn cancel(&self, handle: RawHandle) -> Result<()> {
+        self.check()?;
         match self.find(handle)? {
             Found::Queued(sequence) => {
                 let removed = self.ready.remove(sequence);

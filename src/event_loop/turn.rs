@@ -3,8 +3,8 @@
 //! A run is a guard on the stack: whatever has to be put in order when it ends is done when
 //! it is dropped, also when an exception passes through. A turn is three lines.
 
-use super::waiting::Limit;
 use super::Loop;
+use super::waiting::Limit;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::memory::try_push;

@@ -31,14 +31,13 @@ pub const LOOP_RESTART_GRID: u32 = 2;
 pub unsafe extern "C" fn loop_call_soon(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
     match quick(r#loop, |target| target.call_soon_at_once(callback(cb, arg))) {
         Some(handle) => handle,
-        None => call_soon_slowly(r#loop, cb, arg),
+        None => call_soon_long(r#loop, cb, arg),
     }
 }
 
-/// (Out of line, so that the function above needs no stack frame.)
 #[cold]
 #[inline(never)]
-extern "C" fn call_soon_slowly(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
+extern "C" fn call_soon_long(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
     long_number(with(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
@@ -48,6 +47,20 @@ extern "C" fn call_soon_slowly(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) 
 /// the timer's handle, or an error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_call_later(
+    r#loop: *mut Loop,
+    delay_ns: u64,
+    cb: LoopCb,
+    arg: *mut c_void,
+) -> loop_handle_t {
+    match quick(r#loop, |target| target.call_later_at_once(delay_ns, callback(cb, arg))) {
+        Some(handle) => handle,
+        None => call_later_long(r#loop, delay_ns, cb, arg),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn call_later_long(
     r#loop: *mut Loop,
     delay_ns: u64,
     cb: LoopCb,
@@ -66,6 +79,15 @@ pub unsafe extern "C" fn loop_call_at(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
+    match quick(r#loop, |target| target.call_at_at_once(when_ns, callback(cb, arg))) {
+        Some(handle) => handle,
+        None => call_at_long(r#loop, when_ns, cb, arg),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn call_at_long(r#loop: *mut Loop, when_ns: u64, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
     long_number(with(r#loop, |target| target.call_at(when_ns, callback(cb, arg))))
 }
 
@@ -107,12 +129,30 @@ pub unsafe extern "C" fn loop_call_every(
 /// LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_reschedule(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
+    match quick(r#loop, |target| target.reschedule_at_once(timer, delay_ns)) {
+        Some(()) => 0,
+        None => reschedule_long(r#loop, timer, delay_ns),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn reschedule_long(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
     status(with(r#loop, |target| target.reschedule(timer, delay_ns)))
 }
 
 /// Like loop_reschedule, with the time itself instead of a delay. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_reschedule_at(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
+    match quick(r#loop, |target| target.reschedule_at_at_once(timer, when_ns)) {
+        Some(()) => 0,
+        None => reschedule_at_long(r#loop, timer, when_ns),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn reschedule_at_long(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
     status(with(r#loop, |target| target.reschedule_at(timer, when_ns)))
 }
 

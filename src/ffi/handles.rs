@@ -9,7 +9,7 @@
 //! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
 
-use super::{long_number, number, release, status, types, with};
+use super::{long_number, number, quick, release, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use types::{LoopReleaseCb, loop_handle_t};
@@ -24,6 +24,15 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+    match quick(r#loop, |target| target.cancel_at_once(handle)) {
+        Some(()) => 0,
+        None => cancel_long(r#loop, handle),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     status(with(r#loop, |target| target.cancel(handle)))
 }
 
