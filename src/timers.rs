@@ -199,6 +199,25 @@ impl Timers {
         true
     }
 
+    /// The callback of a timer that is ready, if nothing rare hangs on it. It is idle then.
+    #[inline]
+    pub fn take_plain(&mut self, id: SlotId) -> Option<Callback> {
+        let timer = self.slots.get_mut(id).filter(|timer| !timer.rare.is_some())?;
+        timer.state = State::Idle;
+        Some(timer.callback)
+    }
+
+    /// Ends a timer whose callback has run, if it is idle and nothing rare hangs on it.
+    #[inline]
+    pub fn end_plain(&mut self, id: SlotId) -> bool {
+        let is_plain = |timer: &&Timer| timer.state == State::Idle && !timer.rare.is_some();
+        let is_plain = self.slots.get(id).filter(is_plain).is_some();
+        if is_plain {
+            self.slots.release(id);
+        }
+        is_plain
+    }
+
     /// Ends a timer whose callback has run, if it was not armed again meanwhile.
     #[inline]
     pub fn remove_idle(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {

@@ -15,6 +15,7 @@ use crate::rare::{Missed, RareRef};
 use crate::ready::{Entry, Packed};
 use crate::timers::State;
 use crate::watchers::ONESHOT;
+use std::ffi::c_void;
 use std::sync::atomic::Ordering;
 
 /// A callback with everything that calling it needs.
@@ -65,10 +66,28 @@ impl Loop {
     #[inline(never)] // leaves the registers to the loop above
     fn run_source(&self, sequence: u64, head: u64, callback: Callback) -> Result<bool> {
         let entry = Packed::from_parts(head, callback).entry();
+        if let Entry::Timer { id, .. } = entry
+            && let Some(callback) = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?
+        {
+            self.set_current(Kind::Timer, id, callback.arg);
+            callback.call(self);
+            return self.finish_plain_timer(id).map(|()| true);
+        }
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
         call.make(self);
         self.finish_current();
         Ok(true)
+    }
+
+    /// A one-shot timer with nothing rare has run: mostly that was all.
+    #[inline]
+    fn finish_plain_timer(&self, id: SlotId) -> Result<()> {
+        let may_be_outer = self.depth.get() > 1;
+        if may_be_outer || !self.guarded(|| Ok(self.timers.borrow_mut().end_plain(id)))? {
+            self.finish_current();
+        }
+        self.current.clear();
+        Ok(())
     }
 
     /// Takes the callback of an entry out of the structures, unless it is void by now; its
@@ -85,15 +104,17 @@ impl Loop {
         }
     }
 
-    fn set_current(&self, kind: Kind, id: SlotId) {
-        self.current.set(Current { handle: Handle::Slot(kind, id).to_raw(), ..Current::NONE });
+    #[inline]
+    fn set_current(&self, kind: Kind, id: SlotId, arg: *mut c_void) {
+        let handle = Handle::Slot(kind, id).to_raw();
+        self.current.set(Current { handle, rare: RareRef::NONE, arg });
     }
 
     fn take_timer(&self, id: SlotId) -> Option<Call> {
         let mut timers = self.timers.borrow_mut();
         let timer = timers.slots.get_mut(id)?;
         timer.state = State::Idle;
-        self.set_current(Kind::Timer, id);
+        self.set_current(Kind::Timer, id, timer.callback.arg);
         let period = self.rares.borrow_mut().period(timer.rare);
         let Some(period) = period else { return Some(Call::Plain(timer.callback)) };
         // Armed again before the callback: it may cancel or re-schedule itself, or throw.
@@ -130,7 +151,7 @@ impl Loop {
         if watch.mask & ONESHOT != 0 {
             watchers.set_mask(id, 0);
         }
-        self.set_current(Kind::Watch, id);
+        self.set_current(Kind::Watch, id, callback.arg);
         Some(Call::Fd(callback, fd, events))
     }
 
@@ -185,7 +206,7 @@ impl Loop {
                 return Ok(());
             };
             last = order;
-            self.set_current(Kind::Hook, id);
+            self.set_current(Kind::Hook, id, callback.arg);
             callback.call(self);
             self.finish_current();
             self.still_ours()?;

@@ -272,8 +272,7 @@ impl Loop {
 
     /// Ends every source there is; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
-        loop {
-            let Some((_, packed)) = self.ready.pop_before(self.ready.end()) else { break };
+        while let Some((_, packed)) = self.ready.pop_before(self.ready.end()) {
             if let Some((callback, rare)) = packed.as_soon() {
                 self.end_rare(rare, callback.arg);
             }
