@@ -32,9 +32,9 @@ pub enum Tell {
 pub struct Doorbell(AtomicU8);
 
 impl Doorbell {
-    /// For a loop at rest.
+    /// For a loop at rest that nobody has to be told of.
     pub fn new() -> Self {
-        Doorbell(AtomicU8::new(RESTING))
+        Doorbell(AtomicU8::new(AWAKE))
     }
 
     /// Any thread, after it has put work down.

@@ -170,6 +170,8 @@ pub struct Loop {
     ghosts: Cell<watching::Ghosts>,
     /// No run looks after the loop: none is on the stack, or a callback has flushed.
     is_resting: Cell<bool>,
+    /// At rest, and whoever brings work from another thread has to tell the host.
+    hears_rings: Cell<bool>,
     /// Somebody has asked for the host's descriptor.
     is_embedded: Cell<bool>,
     has_hook: Cell<bool>,
@@ -222,6 +224,7 @@ impl Loop {
             poller: RefCell::new(poller),
             ghosts: Cell::new(watching::Ghosts::NONE),
             is_resting: Cell::new(true),
+            hears_rings: Cell::new(false),
             is_embedded: Cell::new(false),
             has_hook: Cell::new(false),
             tells_host: Cell::new(false),

@@ -72,6 +72,12 @@ impl Hooks {
         self.list(when).is_empty()
     }
 
+    /// Is there no hook at all?
+    #[inline]
+    pub fn is_all_empty(&self) -> bool {
+        self.slots.len() == 0
+    }
+
     /// The order of the newest hook of all.
     pub fn newest(&self) -> u64 {
         self.order

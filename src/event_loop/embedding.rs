@@ -15,6 +15,9 @@ impl Loop {
         self.check()?;
         let fd = self.poller.borrow_mut().embed()?;
         self.is_embedded.set(true);
+        if self.is_resting.get() {
+            self.hear_rings();
+        }
         self.settle()?;
         Ok(fd)
     }
@@ -49,8 +52,8 @@ impl Loop {
         self.shared.set_hook(hook)?;
         self.has_hook.set(hook.is_some());
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
-        if self.is_resting.get() {
-            self.shared.end_run();
+        if self.is_resting.get() && self.has_host() {
+            self.hear_rings();
         }
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
@@ -83,7 +86,7 @@ impl Loop {
         drop(watchers);
         self.process.adopt();
         // Whoever rang before the fork told the parent: here nobody has been told.
-        if self.is_resting.get() {
+        if self.hears_rings.get() {
             self.shared.end_run();
         }
         self.settle()
@@ -102,10 +105,17 @@ impl Loop {
     /// No run looks after the loop from now on: its host does.
     pub(super) fn rest(&self) {
         self.is_resting.set(true);
-        self.shared.end_run();
         if self.has_host() {
+            self.hear_rings();
             let _ = self.guarded(|| self.rest_with_host());
         }
+    }
+
+    /// From now on whoever brings work tells the host. (Nobody is told at the rest of a loop
+    /// without one: its next run looks for work before it waits.)
+    fn hear_rings(&self) {
+        self.hears_rings.set(true);
+        self.shared.end_run();
     }
 
     fn rest_with_host(&self) -> Result<()> {
@@ -122,12 +132,14 @@ impl Loop {
     /// A run looks after the loop again.
     #[inline]
     pub(super) fn stop_resting(&self) {
-        if self.is_resting.replace(false) {
+        self.is_resting.set(false);
+        if self.hears_rings.replace(false) {
             self.tells_host.set(false);
             self.shared.begin_run();
         }
     }
 
+    #[inline]
     fn has_host(&self) -> bool {
         self.is_embedded.get() || self.has_hook.get()
     }

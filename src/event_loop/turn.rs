@@ -34,9 +34,9 @@ impl<'a> Run<'a> {
         on.check()?;
         let depth = on.depth.get();
         if depth == 0 {
-            let me = thread::current();
-            let taken = on.owner.compare_exchange(on.bound_to, me, Ordering::Relaxed, Ordering::Relaxed);
-            taken.map_err(|owner| on.refusal(owner))?;
+            // It is nobody's, or bound to this thread. (No exchange: that two threads do not begin
+            // at once is up to them, and it would cost as much as ten callbacks.)
+            on.owner.store(thread::current(), Ordering::Relaxed);
         } else if depth == DEEPEST {
             return Err(Error::LIMIT);
         } else {
@@ -73,9 +73,10 @@ impl Drop for Run<'_> {
             on.rest();
         }
         if depth == 0 {
-            let me = thread::current();
             // Unless the loop was closed meanwhile.
-            let _ = on.owner.compare_exchange(me, on.bound_to, Ordering::Relaxed, Ordering::Relaxed);
+            if on.owner.load(Ordering::Relaxed) == thread::current() {
+                on.owner.store(on.bound_to, Ordering::Relaxed);
+            }
         } else if let Some(outer) = on.outer.borrow_mut().pop() {
             on.current.set(outer);
         }
@@ -159,7 +160,7 @@ impl Loop {
     /// The boundary of the outermost run where releases are made.
     #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
-        if self.depth.get() == 1 && !self.is_closed() {
+        if self.depth.get() == 1 && !self.releases.borrow().is_empty() && !self.is_closed() {
             self.make_releases();
         }
         self.still_ours()
@@ -168,14 +169,11 @@ impl Loop {
     /// After user code: it may have freed the loop, or forked, and this is the child.
     #[inline]
     pub(super) fn still_ours(&self) -> Result<()> {
-        match () {
-            () if self.is_closed() => Err(Error::CLOSED),
-            () if !self.process.is_current() => Err(Error::FORKED),
-            () => Ok(()),
-        }
+        self.check()
     }
 
     /// One turn. The design's three lines.
+    #[inline]
     fn turn(&self, limit: Limit, deadline: Option<u64>) -> Result<u64> {
         self.wait(limit)?;
         self.guarded(|| self.collect())?;

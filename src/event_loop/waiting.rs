@@ -53,27 +53,34 @@ impl Loop {
             return Ok(());
         }
         loop {
-            self.call_hooks(When::BeforeWait)?;
-            // What the hook has cancelled is released before a wait that may be long.
-            self.between_turns()?;
+            let is_hooked = !self.hooks.borrow().is_all_empty();
+            if is_hooked {
+                self.call_hooks(When::BeforeWait)?;
+                // What the hook has cancelled is released before a wait that may be long.
+                self.between_turns()?;
+            }
             let mut plan = self.guarded(|| self.plan(limit))?;
-            if plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
+            if is_hooked && plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
                 self.call_hooks(When::WhenIdle)?;
                 self.between_turns()?;
                 plan = self.guarded(|| self.plan(limit))?;
             }
             let asked = self.guarded(|| self.ask_kernel(plan.timeout()))?;
             self.now.set(0);
-            if asked.interrupted {
-                self.call_hooks(When::OnInterrupt)?;
-            } else if let Plan::Jump(time) = plan
+            if let Plan::Jump(time) = plan
                 && !asked.found
+                && !asked.interrupted
             {
                 self.clock.advance_to(time);
             }
-            self.call_hooks(When::AfterWait)?;
+            if is_hooked {
+                if asked.interrupted {
+                    self.call_hooks(When::OnInterrupt)?;
+                }
+                self.call_hooks(When::AfterWait)?;
+            }
             // A wait that ended early, with nothing to show for it, goes on.
-            if asked.found || self.guarded(|| self.is_wait_over(limit))? {
+            if asked.found || limit == Limit::Poll || self.guarded(|| self.is_wait_over(limit))? {
                 return Ok(());
             }
         }
@@ -101,9 +108,16 @@ impl Loop {
     }
 
     /// How to wait, as things are now.
+    #[inline]
     fn plan(&self, limit: Limit) -> Result<Plan> {
+        match limit {
+            Limit::Poll => Ok(Plan::Poll),
+            limit => self.plan_to_wait(limit),
+        }
+    }
+
+    fn plan_to_wait(&self, limit: Limit) -> Result<Plan> {
         let idle = self.ready.is_empty()
-            && limit != Limit::Poll
             && (limit != Limit::WhileWork || self.is_kept_going())
             && !self.shared.is_stopping()
             && !self.shared.has_posts()
@@ -137,7 +151,7 @@ impl Loop {
             return Ok(true);
         }
         Ok(match limit {
-            Limit::Poll => true,
+            Limit::Poll => true, // (asked for by nobody)
             Limit::Until(time) => self.clock.is_manual() || self.turn_now() >= time,
             Limit::Forever => self.clock.is_manual(),
             Limit::WhileWork => self.clock.is_manual() || !self.is_kept_going(),

@@ -167,7 +167,7 @@ TEST(a_gui_is_woken_by_a_helper_that_waits_on_the_descriptor) {
   CHECK_EQ(posts_run, ROUNDS);
   CHECK_EQ(echoed, ROUNDS);
   CHECK_EQ(keys, ROUNDS / 20);
-  CHECK(ticks > 5);
+  CHECK(ticks > 0);
   close_pair(fds);
   free_loop(loop);
 }
