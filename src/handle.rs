@@ -95,9 +95,20 @@ impl Handle {
     /// The slot of a timer's handle, in a few instructions.
     #[inline(always)]
     pub fn timer_from_raw(raw: RawHandle) -> Option<SlotId> {
+        Handle::slot_from_raw(Kind::Timer, raw)
+    }
+
+    /// The slot of a watcher's handle, in a few instructions.
+    #[inline(always)]
+    pub fn watch_from_raw(raw: RawHandle) -> Option<SlotId> {
+        Handle::slot_from_raw(Kind::Watch, raw)
+    }
+
+    #[inline(always)]
+    fn slot_from_raw(kind: Kind, raw: RawHandle) -> Option<SlotId> {
         let bits = raw as u64;
-        let is_timer = bits >> KIND_SHIFT == SLOT_BIT >> KIND_SHIFT | Kind::Timer as u64;
-        is_timer.then_some(SlotId::from_low_bits(bits))
+        let is_it = bits >> KIND_SHIFT == SLOT_BIT >> KIND_SHIFT | kind as u64;
+        is_it.then_some(SlotId::from_low_bits(bits))
     }
 }
 
@@ -115,6 +126,8 @@ mod tests {
                     assert_eq!(Handle::from_raw(handle.to_raw()), Some(handle));
                     let timer = (kind == Kind::Timer).then_some(SlotId { index, generation });
                     assert_eq!(Handle::timer_from_raw(handle.to_raw()), timer);
+                    let watch = (kind == Kind::Watch).then_some(SlotId { index, generation });
+                    assert_eq!(Handle::watch_from_raw(handle.to_raw()), watch);
                 }
             }
         }

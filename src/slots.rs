@@ -207,6 +207,13 @@ impl<T: Default> Slots<T> {
         &mut slot.value
     }
 
+    /// Like [`Slots::at`], with its id.
+    #[inline]
+    pub fn at_with_id(&mut self, index: u32) -> (SlotId, &mut T) {
+        let slot = &mut self.blocks[number(index)].slots[offset(index)];
+        (SlotId { index, generation: slot.generation }, &mut slot.value)
+    }
+
     /// The id of the tenant of a slot that is known to be taken.
     #[inline]
     pub fn id_at(&self, index: u32) -> SlotId {

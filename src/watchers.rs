@@ -289,7 +289,9 @@ impl Watchers {
             self.slots.at(last).next = id.index;
         }
         self.slots.at(id.index).previous = last;
-        self.mark_changed(fd);
+        if last != NONE || self.fd_mut(fd).kernel != mask & (EVENTS | EDGE) {
+            self.mark_changed(fd);
+        }
     }
 
     fn unlink(&mut self, index: u32) {
@@ -326,6 +328,42 @@ impl Watchers {
             entry.reports = 0;
             self.mark_changed(fd);
         }
+    }
+
+    /// Like [`Watchers::set_mask`] where neither mask has a flag and nothing is ready: then the
+    /// descriptor may be shared. `false`: it is not so, and nothing was done.
+    #[inline]
+    pub fn set_plain_mask(&mut self, id: SlotId, mask: u32) -> bool {
+        let Some(watch) = self.slots.get_mut(id) else { return false };
+        if (mask | watch.mask) & !EVENTS != 0 || watch.pending != 0 || watch.detached {
+            return false;
+        }
+        let Some(entry) = self.fds.get_mut(watch.fd as usize).filter(|entry| !entry.always) else {
+            return false;
+        };
+        let before = watch.is_waiting();
+        watch.mask = mask;
+        self.waiting += usize::from(watch.is_waiting());
+        self.waiting -= usize::from(before);
+        entry.reports = 0;
+        if !std::mem::replace(&mut entry.changed, true) {
+            self.changed.push(watch.fd);
+        }
+        true
+    }
+
+    /// The callback of a watcher that is ready, with its descriptor and events, if they are true
+    /// as far as the last poll tells, and it is not to be called once only.
+    #[inline]
+    pub fn take_plain(&mut self, id: SlotId, reported: u32) -> Option<(FdCallback, i32, u32)> {
+        let polls = self.polls;
+        let watch = self.slots.get_mut(id)?;
+        let events = watch.share_of(reported);
+        if watch.seen != polls || watch.mask & ONESHOT != 0 || events == 0 {
+            return None;
+        }
+        watch.pending = 0;
+        Some((watch.callback, watch.fd, events))
     }
 
     /// Ends a watcher. If it was the last one of a registered descriptor, the second
@@ -370,10 +408,16 @@ impl Watchers {
     }
 
     /// The union of what the watchers of `fd` ask for.
-    fn wanted(&self, first: u32) -> u32 {
-        let masks = self.list(first).filter_map(|index| self.slots.get(self.slots.id_at(index)));
-        let masks = masks.filter(|watch| watch.mask & EVENTS != 0);
-        masks.fold(0, |all, watch| all | watch.mask & (EVENTS | EDGE))
+    fn wanted(&mut self, first: u32) -> u32 {
+        let (mut all, mut index) = (0, first);
+        while index != NONE {
+            let watch = self.slots.at(index);
+            if watch.mask & EVENTS != 0 {
+                all |= watch.mask & (EVENTS | EDGE);
+            }
+            index = watch.next;
+        }
+        all
     }
 
     /// The next thing that the kernel has to be told before a wait, if any.
@@ -440,13 +484,12 @@ impl Watchers {
             return Report::Ghost;
         }
         entry.reports = entry.reports.wrapping_add(1);
-        let (reports, kernel) = (entry.reports, entry.kernel);
+        let (reports, kernel, was_unwanted) = (entry.reports, entry.kernel, entry.unwanted);
         let mut index = entry.first;
         let mut wanted = false;
         let mut lost = false;
         while index != NONE {
-            let id = self.slots.id_at(index);
-            let watch = self.slots.at(index);
+            let (id, watch) = self.slots.at_with_id(index);
             index = watch.next;
             let share = watch.share_of(events);
             if share != 0 {
@@ -455,16 +498,21 @@ impl Watchers {
                 lost |= emit(id, watch, share).is_err();
             }
         }
-        let entry = self.fd_mut(fd);
-        entry.unwanted = !wanted;
-        entry.rearm |= lost;
-        if !wanted || lost {
-            self.mark_changed(fd);
+        if !wanted || lost || was_unwanted {
+            let entry = self.fd_mut(fd);
+            entry.unwanted = !wanted;
+            entry.rearm |= lost;
+            if !wanted || lost {
+                self.mark_changed(fd);
+            }
         }
-        if wanted && is_check_due(reports) {
-            return Report::Check(Change { fd, what: What::Add, events: kernel, token: event_token });
+        match wanted {
+            false => Report::Unwanted,
+            true if is_check_due(reports) => {
+                Report::Check(Change { fd, what: What::Add, events: kernel, token: event_token })
+            }
+            true => Report::Delivered,
         }
-        if wanted { Report::Delivered } else { Report::Unwanted }
     }
 
     /// The kernel has been asked. If there was more than it could tell at once, what it did not

@@ -66,12 +66,25 @@ impl Loop {
     #[inline(never)] // leaves the registers to the loop above
     fn run_source(&self, sequence: u64, head: u64, callback: Callback) -> Result<bool> {
         let entry = Packed::from_parts(head, callback).entry();
-        if let Entry::Timer { id, .. } = entry
-            && let Some(callback) = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?
-        {
-            self.set_current(Kind::Timer, id, callback.arg);
-            callback.call(self);
-            return self.finish_plain_timer(id).map(|()| true);
+        match entry {
+            Entry::Timer { id, .. } => {
+                let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
+                if let Some(callback) = plain {
+                    self.set_current(Kind::Timer, id, callback.arg);
+                    callback.call(self);
+                    return self.finish_plain_timer(id).map(|()| true);
+                }
+            }
+            Entry::Watch { id, events, .. } => {
+                let plain = self.guarded(|| Ok(self.watchers.borrow_mut().take_plain(id, events)))?;
+                if let Some((callback, fd, events)) = plain {
+                    self.set_current(Kind::Watch, id, callback.arg);
+                    callback.call(self, fd, events);
+                    self.current.clear();
+                    return Ok(true);
+                }
+            }
+            Entry::Soon { .. } | Entry::Gone => {}
         }
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
         call.make(self);

@@ -96,6 +96,16 @@ impl Loop {
         Ok(())
     }
 
+    /// The short way of [`Loop::update_watch`].
+    #[inline(always)]
+    pub(crate) fn update_watch_at_once(&self, handle: RawHandle, mask: u32) -> Option<()> {
+        if !self.is_plain() {
+            return None;
+        }
+        let id = Handle::watch_from_raw(handle)?;
+        self.watchers.borrow_mut().set_plain_mask(id, mask).then_some(())
+    }
+
     /// Gives a watcher another mask; see `loop_watch_update` in the header.
     pub fn update_watch(&self, handle: RawHandle, mask: u32) -> Result<()> {
         self.check()?;

@@ -37,7 +37,7 @@
 //! on the number hears nothing that was meant for the old file, and the old watcher hears
 //! nothing of the new one.
 
-use super::{fd_callback, long_number, number, status, types, with};
+use super::{fd_callback, long_number, number, quick, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopFdCb, loop_handle_t};
@@ -100,6 +100,15 @@ pub unsafe extern "C" fn loop_watch_fd(
 /// one. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+    match quick(r#loop, |target| target.update_watch_at_once(watch, events)) {
+        Some(()) => 0,
+        None => watch_update_long(r#loop, watch, events),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
     status(with(r#loop, |target| target.update_watch(watch, events)))
 }
 

@@ -110,13 +110,46 @@ pub(super) fn check(result: libc::c_int) -> Result<libc::c_int> {
     }
 }
 
+/// The kernel's bits for each set of ours.
+const TO_KERNEL: [u32; 64] = {
+    let mut table = [0; 64];
+    let mut events = 0;
+    while events < 64 {
+        let mut bit = 0;
+        while bit < BITS.len() {
+            if events as u32 & BITS[bit].0 != 0 {
+                table[events] |= BITS[bit].1;
+            }
+            bit += 1;
+        }
+        events += 1;
+    }
+    table
+};
+
+/// The lower five bits of the kernel's are permuted; `EPOLLRDHUP` stands apart.
+const FROM_KERNEL: [u8; 32] = {
+    let mut table = [0; 32];
+    let mut events = 0;
+    while events < 64 {
+        if TO_KERNEL[events] < 32 {
+            table[TO_KERNEL[events] as usize] = events as u8;
+        }
+        events += 1;
+    }
+    table
+};
+
+#[inline]
 fn to_kernel(events: u32) -> u32 {
     let edge = if events & watchers::EDGE != 0 { libc::EPOLLET as u32 } else { 0 };
-    BITS.iter().filter(|(ours, _)| events & ours != 0).fold(edge, |all, (_, theirs)| all | theirs)
+    TO_KERNEL[events as usize % 64] | edge
 }
 
+#[inline]
 fn from_kernel(events: u32) -> u32 {
-    BITS.iter().filter(|(_, theirs)| events & theirs != 0).fold(0, |all, (ours, _)| all | ours)
+    let half_closed = if events & libc::EPOLLRDHUP as u32 != 0 { watchers::READ_CLOSED } else { 0 };
+    u32::from(FROM_KERNEL[events as usize % 32]) | half_closed
 }
 
 impl Poller {
@@ -447,6 +480,23 @@ mod tests {
     fn bits_survive_the_trip_to_the_kernel_and_back() {
         for bits in 0..64 {
             assert_eq!(from_kernel(to_kernel(bits)), bits);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_translated_bit_by_bit() {
+        for events in 0..64 {
+            let theirs =
+                BITS.iter().filter(|(ours, _)| events & ours != 0).fold(0, |all, (_, bit)| all | bit);
+            assert_eq!(to_kernel(events), theirs);
+            assert_eq!(to_kernel(events | watchers::EDGE), theirs | libc::EPOLLET as u32);
+            assert_eq!(from_kernel(theirs), events);
+            assert_eq!(from_kernel(theirs | libc::EPOLLRDNORM as u32 | libc::EPOLLMSG as u32), events);
         }
     }
 }
