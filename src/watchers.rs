@@ -420,6 +420,12 @@ impl Watchers {
         all
     }
 
+    /// Has anything changed since the kernel was told?
+    #[inline]
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// The next thing that the kernel has to be told before a wait, if any.
     pub fn next_change(&mut self) -> Option<Change> {
         while let Some(fd) = self.changed.pop() {

@@ -45,13 +45,19 @@ impl Plan {
 impl Loop {
     /// Waits for descriptors, timers and other threads, unless something is ready; what
     /// happened to descriptors is in the ready queue afterwards.
+    #[inline]
     pub(super) fn wait(&self, limit: Limit) -> Result<()> {
         self.now.set(0);
         // A callback of the last turn may have flushed.
         self.stop_resting();
-        if self.may_skip_the_kernel() {
-            return Ok(());
+        match self.may_skip_the_kernel() {
+            true => Ok(()),
+            false => self.wait_in_kernel(limit),
         }
+    }
+
+    #[inline(never)] // the turns that skip it stay small
+    fn wait_in_kernel(&self, limit: Limit) -> Result<()> {
         loop {
             let is_hooked = !self.hooks.borrow().is_all_empty();
             if is_hooked {
@@ -182,12 +188,14 @@ impl Loop {
         self.collect_due_timers()
     }
 
+    #[inline(never)]
     fn collect_due_timers(&self) -> Result<()> {
         let mut timers = self.timers.borrow_mut();
         let ready = &self.ready;
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
     }
 
+    #[inline(never)]
     fn collect_posts(&self) -> Result<()> {
         let mut incoming = self.incoming.borrow_mut();
         // Once a turn: threads that post all the time do not keep it from going on. (What a
@@ -216,6 +224,7 @@ impl Loop {
         pushed.map(drop)
     }
 
+    #[cold]
     fn trim(&self) {
         self.ready.trim();
         self.timers.borrow_mut().trim();

@@ -172,14 +172,15 @@ impl Loop {
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
-        let mut timeout = timeout;
-        let mut napped = Ok(());
+        let (mut timeout, mut napped) = (timeout, Ok(()));
         if self.ghosts.get().haunting {
             napped = self.end_ghosts(&mut watchers, &mut poller, timeout);
             // A ghost that reports nothing just now must not make the wait twice as long.
             timeout = Timeout::Poll;
         }
-        self.tell_kernel(&mut watchers, &poller)?;
+        if watchers.has_changes() {
+            self.tell_kernel(&mut watchers, &poller)?;
+        }
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
         let woken = self.shared.wake_up();
@@ -194,7 +195,6 @@ impl Loop {
     }
 
     /// Passes on what changed since the last wait.
-    #[inline]
     pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
         while let Some(change) = watchers.next_change() {
             let mut result = poller.change(change);
@@ -230,10 +230,7 @@ impl Loop {
                 Report::Ghost => self.see_ghost(),
                 Report::Check(change) => {
                     delivered = true;
-                    if !poller.is_registered(change) {
-                        watchers.detach_all(change.fd, |sequence| ready.discard(sequence));
-                        self.see_ghost();
-                    }
+                    self.check_registration(watchers, poller, change);
                 }
             }
         }
@@ -248,12 +245,22 @@ impl Loop {
         Ok(delivered)
     }
 
+    #[cold]
+    fn check_registration(&self, watchers: &mut Watchers, poller: &Poller, change: Change) {
+        if !poller.is_registered(change) {
+            self.detach(watchers, change.fd);
+            self.see_ghost();
+        }
+    }
+
+    #[cold]
     fn see_ghost(&self) {
         self.ghosts.set(Ghosts { haunting: true, ..self.ghosts.get() });
     }
 
     /// A closed file with a living duplicate reports for ever and cannot be deleted by
     /// its number: only a new set ends it.
+    #[cold]
     fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) -> Result<()> {
         let begun = monotonic();
         if begun < self.ghosts.get().next_renewal {
@@ -298,16 +305,21 @@ impl Loop {
 }
 
 /// Puts an event into the queue; what the watcher has there already is brought up to date.
+#[inline]
 fn push_event(ready: &Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
-    if watch.pending != 0
-        && let Some(Entry::Watch { events, unref, .. }) = ready.get(watch.pending)
-    {
-        let events = if watch.mask & EDGE != 0 { events | share } else { share };
-        ready.set(watch.pending, Entry::Watch { id, events, unref });
+    if watch.pending != 0 && renew_event(ready, id, watch, share) {
         return Ok(());
     }
     watch.pending = ready.push(Entry::Watch { id, events: share, unref: watch.unref })?;
     Ok(())
+}
+
+#[cold]
+fn renew_event(ready: &Ready, id: SlotId, watch: &Watch, share: u32) -> bool {
+    let Some(Entry::Watch { events, unref, .. }) = ready.get(watch.pending) else { return false };
+    let events = if watch.mask & EDGE != 0 { events | share } else { share };
+    ready.set(watch.pending, Entry::Watch { id, events, unref });
+    true
 }
 
 fn check_mask(mask: u32) -> Result<()> {

@@ -482,11 +482,6 @@ mod tests {
             assert_eq!(from_kernel(to_kernel(bits)), bits);
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn events_are_translated_bit_by_bit() {
