@@ -163,7 +163,7 @@ pub struct Loop {
     watchers: RefCell<Watchers>,
     hooks: RefCell<Hooks>,
     rares: RefCell<Rares>,
-    releases: RefCell<Releases>,
+    releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: RefCell<Posts>,
     poller: RefCell<Poller>,
@@ -219,7 +219,7 @@ impl Loop {
             watchers: RefCell::new(Watchers::new()),
             hooks: RefCell::new(Hooks::new()),
             rares: RefCell::new(Rares::new()),
-            releases: RefCell::new(Releases::new()),
+            releases: Releases::new(),
             incoming: RefCell::new(Posts::new()),
             poller: RefCell::new(poller),
             ghosts: Cell::new(watching::Ghosts::NONE),
@@ -434,7 +434,7 @@ impl Loop {
     /// Calls the release functions that are due. Only where no callback is on the stack.
     #[inline]
     fn make_releases(&self) {
-        if !self.releases.borrow().is_empty() || self.is_closed() {
+        if !self.releases.is_empty() || self.is_closed() {
             self.make_some_releases();
         }
     }
@@ -442,7 +442,7 @@ impl Loop {
     #[cold]
     fn make_some_releases(&self) {
         loop {
-            let due = self.releases.borrow_mut().pop();
+            let due = self.releases.pop();
             let Some((release, arg)) = due else { break };
             release.call(arg);
         }

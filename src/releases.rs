@@ -6,33 +6,34 @@
 use crate::callback::Release;
 use crate::error::Result;
 use crate::ring::Ring;
+use std::cell::Cell;
 use std::ffi::c_void;
 
 pub struct Releases {
     due: Ring<Option<(Release, *mut c_void)>>,
-    promised: usize,
+    promised: Cell<usize>,
 }
 
 impl Releases {
     pub fn new() -> Self {
-        Releases { due: Ring::new(None), promised: 0 }
+        Releases { due: Ring::new(None), promised: Cell::new(0) }
     }
 
     /// Makes room for one more release.
-    pub fn promise(&mut self) -> Result<()> {
-        self.due.reserve(self.promised + 1)?;
-        self.promised += 1;
+    pub fn promise(&self) -> Result<()> {
+        self.due.reserve(self.promised.get() + 1)?;
+        self.promised.set(self.promised.get() + 1);
         Ok(())
     }
 
     /// The release was taken back from its source.
-    pub fn withdraw(&mut self) {
-        self.promised -= 1;
+    pub fn withdraw(&self) {
+        self.promised.set(self.promised.get() - 1);
     }
 
     /// The source has ended: its release is due.
-    pub fn fall_due(&mut self, release: Release, arg: *mut c_void) {
-        self.promised -= 1;
+    pub fn fall_due(&self, release: Release, arg: *mut c_void) {
+        self.promised.set(self.promised.get() - 1);
         if self.due.push(Some((release, arg))).is_err() {
             unreachable!("room was made when the release was promised");
         }
@@ -43,13 +44,13 @@ impl Releases {
         self.due.is_empty()
     }
 
-    pub fn pop(&mut self) -> Option<(Release, *mut c_void)> {
+    pub fn pop(&self) -> Option<(Release, *mut c_void)> {
         self.due.pop().flatten()
     }
 
     /// Gives some of the memory back that no recent period needed.
-    pub fn trim(&mut self) {
-        self.due.trim(self.promised);
+    pub fn trim(&self) {
+        self.due.trim(self.promised.get());
     }
 }
 
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_was_promised_falls_due_in_order() {
-        let mut releases = Releases::new();
+        let releases = Releases::new();
         let (_, release) = crate::callback::once(|_| ());
         for _ in 0..3000 {
             releases.promise().unwrap();
@@ -73,6 +74,6 @@ mod tests {
             assert_eq!(releases.pop().unwrap().1.addr(), i);
         }
         assert!(releases.pop().is_none());
-        assert_eq!(releases.promised, 0);
+        assert_eq!(releases.promised.get(), 0);
     }
 }

@@ -113,6 +113,12 @@ struct Fd {
 }
 
 impl Fd {
+    /// May the kernel look on while everybody pauses?
+    #[inline]
+    fn is_pause_lazy(&self) -> bool {
+        !self.unwanted && self.kernel & WRITABLE == 0
+    }
+
     const EMPTY: Fd = Fd {
         first: NONE,
         last: NONE,
@@ -346,7 +352,10 @@ impl Watchers {
         self.waiting += usize::from(watch.is_waiting());
         self.waiting -= usize::from(before);
         entry.reports = 0;
-        if !std::mem::replace(&mut entry.changed, true) {
+        // Mostly the kernel need not hear of it: it looks for just this, or a pause is lazy.
+        let is_known = mask == entry.kernel || (mask == 0 && entry.is_pause_lazy());
+        let is_quiet = is_known && entry.registered && !entry.rearm && entry.first == entry.last;
+        if !is_quiet && !std::mem::replace(&mut entry.changed, true) {
             self.changed.push(watch.fd);
         }
         true
@@ -433,7 +442,7 @@ impl Watchers {
             entry.changed = false;
             let (first, registered, kernel, generation) =
                 (entry.first, entry.registered, entry.kernel, entry.generation);
-            let (unwanted, rearm) = (entry.unwanted, entry.rearm);
+            let (is_lazy, rearm) = (entry.is_pause_lazy(), entry.rearm);
             if first == NONE || entry.always {
                 continue;
             }
@@ -442,7 +451,7 @@ impl Watchers {
                 (false, 0) => continue,
                 (false, _) => (What::Add, generation.wrapping_add(1)),
                 (true, 0) if kernel == EDGE => continue,
-                (true, 0) if !unwanted && kernel & WRITABLE == 0 => continue,
+                (true, 0) if is_lazy => continue,
                 (true, 1..) if events == kernel && !rearm => continue,
                 (true, _) => (What::Modify, generation),
             };

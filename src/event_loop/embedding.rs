@@ -103,10 +103,10 @@ impl Loop {
     }
 
     /// No run looks after the loop from now on: its host does.
+    #[inline]
     pub(super) fn rest(&self) {
         self.is_resting.set(true);
         if self.has_host() {
-            self.hear_rings();
             let _ = self.guarded(|| self.rest_with_host());
         }
     }
@@ -118,7 +118,9 @@ impl Loop {
         self.shared.end_run();
     }
 
+    #[inline(never)]
     fn rest_with_host(&self) -> Result<()> {
+        self.hear_rings();
         let settled = self.settle();
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());

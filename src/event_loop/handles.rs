@@ -134,7 +134,7 @@ impl Loop {
     fn end_some_rare(&self, rare: RareRef, arg: *mut c_void) {
         let rare = self.rares.borrow_mut().take(rare);
         if let Some(release) = rare.and_then(|rare| rare.release) {
-            self.releases.borrow_mut().fall_due(release, arg);
+            self.releases.fall_due(release, arg);
         }
     }
 
@@ -214,7 +214,7 @@ impl Loop {
                 let mut rares = self.rares.borrow_mut();
                 let had = rares.get(*place).and_then(|rare| rare.release.take());
                 if had.is_some() {
-                    self.releases.borrow_mut().withdraw();
+                    self.releases.withdraw();
                 }
                 Ok(())
             }
@@ -223,7 +223,7 @@ impl Loop {
 
     /// Notes a release with a source's rare things. Nothing changes without memory.
     pub(super) fn promise_release(&self, place: &mut RareRef, release: Release) -> Result<()> {
-        let mut releases = self.releases.borrow_mut();
+        let releases = &self.releases;
         releases.promise()?;
         let mut rares = self.rares.borrow_mut();
         let rare = rares.get_or_make(place);

@@ -30,6 +30,7 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    #[inline]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
         on.check()?;
         let depth = on.depth.get();
@@ -49,19 +50,20 @@ impl<'a> Run<'a> {
         let rests_after = depth == 0 || on.is_resting.get();
         on.stop_resting();
         let run = Run { on, rests_after };
-        on.between_turns()?;
+        if !on.releases.is_empty() {
+            on.between_turns()?;
+        }
         Ok(run)
     }
 }
 
 impl Drop for Run<'_> {
+    #[inline]
     fn drop(&mut self) {
         let on = self.on;
-        // Only when an exception passes is a callback still current. It ends the run, as
-        // the stop would have that was asked for in it.
+        // Only when an exception passes is a callback still current.
         if on.current.handle() != 0 {
-            on.finish_current();
-            on.shared.take_stop();
+            on.finish_thrown();
         }
         let depth = on.depth.get() - 1;
         if depth == 0 {
@@ -149,8 +151,16 @@ impl Loop {
         }
     }
 
+    /// An exception passes: its callback is finished. It ends the run, as the stop would have
+    /// that was asked for in it.
+    #[cold]
+    fn finish_thrown(&self) {
+        self.finish_current();
+        self.shared.take_stop();
+    }
+
     /// Between turns: is the innermost run over?
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
         self.between_turns()?;
         let idle = self.clock.is_manual() && count == 0;
@@ -160,7 +170,7 @@ impl Loop {
     /// The boundary of the outermost run where releases are made.
     #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
-        if self.depth.get() == 1 && !self.releases.borrow().is_empty() && !self.is_closed() {
+        if !self.releases.is_empty() && self.depth.get() == 1 && !self.is_closed() {
             self.make_releases();
         }
         self.still_ours()

@@ -219,7 +219,7 @@ impl Loop {
         let pushed = self.ready.push(Entry::Soon { callback, rare, unref: false });
         if pushed.is_err() && rare.is_some() {
             self.rares.borrow_mut().take(rare);
-            self.releases.borrow_mut().withdraw();
+            self.releases.withdraw();
         }
         pushed.map(drop)
     }
@@ -230,7 +230,7 @@ impl Loop {
         self.timers.borrow_mut().trim();
         self.watchers.borrow_mut().trim();
         self.rares.borrow_mut().trim();
-        self.releases.borrow_mut().trim();
+        self.releases.trim();
         self.incoming.borrow_mut().0.trim(0);
         self.shared.trim();
     }
