@@ -347,17 +347,20 @@ impl Watchers {
         let Some(entry) = self.fds.get_mut(watch.fd as usize).filter(|entry| !entry.always) else {
             return false;
         };
-        let before = watch.is_waiting();
-        watch.mask = mask;
-        self.waiting += usize::from(watch.is_waiting());
-        self.waiting -= usize::from(before);
-        entry.reports = 0;
         // Mostly the kernel need not hear of it: it looks for just this, or a pause is lazy.
         let is_known = mask == entry.kernel || (mask == 0 && entry.is_pause_lazy());
         let is_quiet = is_known && entry.registered && !entry.rearm && entry.first == entry.last;
-        if !is_quiet && !std::mem::replace(&mut entry.changed, true) {
+        if !is_quiet && !entry.changed {
+            if self.changed.len() == self.changed.capacity() {
+                return false;
+            }
             self.changed.push(watch.fd);
+            entry.changed = true;
         }
+        entry.reports = 0;
+        let before = watch.is_waiting();
+        watch.mask = mask;
+        self.waiting = self.waiting + usize::from(watch.is_waiting()) - usize::from(before);
         true
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
         on.check()?;
         let depth = on.depth.get();
@@ -58,7 +58,7 @@ impl<'a> Run<'a> {
 }
 
 impl Drop for Run<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let on = self.on;
         // Only when an exception passes is a callback still current.
@@ -143,6 +143,7 @@ impl Loop {
         }
     }
 
+    #[inline]
     fn begin_pushed_run(&self) -> Result<Run<'_>> {
         match self.pull {
             // A run of a wrong thread, or of a closed loop, says so first.
@@ -162,7 +163,14 @@ impl Loop {
     /// Between turns: is the innermost run over?
     #[inline(always)]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
-        self.between_turns()?;
+        if !self.releases.is_empty() {
+            self.between_turns()?;
+        }
+        // (Whether a callback has forked is looked at after each.)
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner != thread::current() {
+            return Err(self.refusal(owner));
+        }
         let idle = self.clock.is_manual() && count == 0;
         Ok(self.shared.take_stop() || (idle && self.ready.is_empty()))
     }

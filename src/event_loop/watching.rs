@@ -103,7 +103,7 @@ impl Loop {
             return None;
         }
         let id = Handle::watch_from_raw(handle)?;
-        self.watchers.borrow_mut().set_plain_mask(id, mask).then_some(())
+        self.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
     }
 
     /// Gives a watcher another mask; see `loop_watch_update` in the header.
@@ -169,6 +169,7 @@ impl Loop {
     }
 
     /// One call of the kernel: first it is told what changed, then it is asked.
+    #[inline]
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
@@ -190,7 +191,8 @@ impl Loop {
             Err(error) => return Err(error),
         };
         watchers.count_poll(poller.is_full());
-        let delivered = self.collect_events(&mut watchers, &poller)?;
+        let is_quiet = poller.is_empty() && !watchers.has_always();
+        let delivered = !is_quiet && self.collect_events(&mut watchers, &poller)?;
         Ok(Asked { found: delivered || woken, interrupted })
     }
 
@@ -219,6 +221,7 @@ impl Loop {
     }
 
     /// Puts what the kernel found into the ready queue.
+    #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut delivered = false;
         let ready = &self.ready;

@@ -229,6 +229,12 @@ impl Poller {
         }
     }
 
+    /// Did the last wait find nothing?
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Did the last wait find as much as it has room for, and so perhaps not all?
     pub fn is_full(&self) -> bool {
         self.count == self.found.len()
