@@ -6,38 +6,56 @@
 //! back; the block remembers the highest generation and goes on from there.
 //!
 //! While a slot is free its generation carries a bit that no id has: one comparison tells
-//! whether an id is alive. A slot is a cache line.
+//! whether an id is alive. A slot is a cache line. Which slots of a block are free is told by
+//! bits, and the lowest is taken: a list through the free slots themselves would make each
+//! insert wait for the cache line of the one before (26 ns instead of 16 among a million).
 
 use crate::error::{Error, Result};
 use crate::handle::{MAX_GENERATION, MAX_SLOTS, SlotId};
 use crate::memory::{BLOCK, Spare, try_push};
 
-/// No slot; above every offset in a block.
-const NONE: u32 = u32::MAX;
 /// In the generation of a slot that is free.
 const FREE: u32 = 1 << 31;
 
 #[repr(align(64))]
 struct Slot<T> {
     generation: u32,
-    /// The next free slot of the block, if this is one.
-    next_free: u32,
     /// Of no meaning in a free slot.
     value: T,
 }
 
+const WORDS: usize = BLOCK / 64;
+
 struct Block<T> {
     /// Grows to `BLOCK` within one allocation, so that it never moves.
     slots: Vec<Slot<T>>,
-    free: u32,
+    /// One bit a slot that is free, of those that there are.
+    free: [u64; WORDS],
+    /// Slots are taken from this word of `free` as long as it has some; no lower one has.
+    word: u32,
     taken: u32,
     /// Where the generations of fresh slots begin.
     floor: u32,
 }
 
-impl<T> Block<T> {
+impl<T: Default> Block<T> {
+    const EMPTY: Self = Block { slots: Vec::new(), free: [0; WORDS], word: 0, taken: 0, floor: 1 };
+
+    /// (A retired slot counts as taken.)
     fn has_room(&self) -> bool {
-        self.free != NONE || self.slots.len() < BLOCK
+        (self.taken as usize) < BLOCK
+    }
+
+    /// Finds the lowest word with a free slot, or makes the next 64 slots.
+    fn prepare(&mut self) {
+        let has_some = |word: &usize| self.free[*word] != 0;
+        let word = (self.word as usize..WORDS).find(has_some).unwrap_or(self.slots.len() / 64);
+        self.word = word as u32;
+        if self.free[word] == 0 {
+            let generation = self.floor | FREE;
+            self.slots.resize_with((word + 1) * 64, || Slot { generation, value: T::default() });
+            self.free[word] = u64::MAX;
+        }
     }
 }
 
@@ -92,11 +110,12 @@ impl<T: Default> Slots<T> {
     #[inline(always)]
     pub fn insert_at_once(&mut self, value: T) -> Option<SlotId> {
         let block = self.blocks.get_mut(self.current)?;
-        let offset = block.free;
+        let word = block.free.get_mut(block.word as usize).filter(|word| **word != 0)?;
+        let offset = block.word * 64 + word.trailing_zeros();
         let slot = block.slots.get_mut(offset as usize)?;
+        *word &= *word - 1;
         slot.generation &= !FREE;
         slot.value = value;
-        block.free = slot.next_free;
         if block.taken == 0 {
             self.spare.one_less();
         }
@@ -113,10 +132,7 @@ impl<T: Default> Slots<T> {
             block.slots.try_reserve_exact(BLOCK)?;
             self.spare.one_more();
         }
-        if block.free == NONE {
-            block.free = block.slots.len() as u32;
-            block.slots.push(Slot { generation: block.floor | FREE, next_free: NONE, value: T::default() });
-        }
+        block.prepare();
         Ok(())
     }
 
@@ -144,9 +160,7 @@ impl<T: Default> Slots<T> {
         if number.is_multiple_of(64) {
             try_push(&mut self.room, 0)?;
         }
-        if let Err(error) =
-            try_push(&mut self.blocks, Block { slots: Vec::new(), free: NONE, taken: 0, floor: 1 })
-        {
+        if let Err(error) = try_push(&mut self.blocks, Block::EMPTY) {
             self.room.truncate(number.div_ceil(64));
             return Err(error);
         }
@@ -173,15 +187,15 @@ impl<T: Default> Slots<T> {
             // Retired: it stays counted as taken, and on no list.
             return;
         }
-        let was_full = block.free == NONE;
-        slot.next_free = block.free;
-        block.free = offset(id.index) as u32;
+        let word = offset(id.index) / 64;
+        block.free[word] |= 1 << (id.index % 64);
+        block.word = block.word.min(word as u32);
+        if !block.has_room() {
+            self.room[number / 64] |= 1 << (number % 64);
+        }
         block.taken -= 1;
         if block.taken == 0 {
             self.spare.one_more();
-        }
-        if was_full {
-            self.room[number / 64] |= 1 << (number % 64);
         }
         self.current = self.current.min(number);
     }
@@ -241,9 +255,7 @@ impl<T: Default> Slots<T> {
             }
             if block.taken == 0 && block.slots.capacity() > 0 {
                 let highest = block.slots.iter().map(|slot| slot.generation & !FREE).max();
-                block.floor = highest.unwrap_or(block.floor);
-                block.slots = Vec::new();
-                block.free = NONE;
+                *block = Block { floor: highest.unwrap_or(block.floor), ..Block::EMPTY };
                 self.spare.one_less();
                 surplus -= 1;
             }
