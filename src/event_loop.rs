@@ -454,7 +454,7 @@ impl Loop {
     /// Posts that will never run.
     fn release_posts(&self) {
         loop {
-            let post = self.incoming.borrow_mut().0.pop().flatten();
+            let post = self.incoming.borrow_mut().0.pop();
             match post {
                 Some(Post { callback, release: Some(release) }) => release.call(callback.arg),
                 Some(_) => {}

@@ -22,15 +22,15 @@ pub struct Post {
 }
 
 /// A queue of posts on its way between threads.
-pub struct Posts(pub Ring<Option<Post>>);
+pub struct Posts(pub Ring<Post>);
 
 // SAFETY: posts are C functions and pointers; whoever posts promises that the callback
-// may run on the loop's thread (`Callback::new`).
+// may run on the loop's thread (`Callback::new`). The blocks of the queue are its own.
 unsafe impl Send for Posts {}
 
 impl Posts {
     pub fn new() -> Self {
-        Posts(Ring::new(None))
+        Posts(Ring::new(Post { callback: Callback::pulled(std::ptr::null_mut()), release: None }))
     }
 }
 
@@ -113,10 +113,15 @@ impl Shared {
         if inbox.closed {
             return Err(Error::CLOSED);
         }
-        inbox.posts.0.push(Some(post))?;
-        self.has_posts.store(true, Ordering::Relaxed);
-        drop(inbox);
-        self.ring();
+        inbox.posts.0.push(post)?;
+        // Only the first since the loop took them rings: under the lock, so that whoever finds
+        // others there knows that it has been done.
+        if !self.has_posts.load(Ordering::Relaxed) {
+            self.has_posts.store(true, Ordering::Relaxed);
+            let tell = self.doorbell.ring();
+            drop(inbox);
+            self.tell(tell);
+        }
         Ok(())
     }
 
@@ -137,7 +142,11 @@ impl Shared {
     }
 
     fn ring(&self) {
-        let tell = self.doorbell.ring();
+        self.tell(self.doorbell.ring());
+    }
+
+    #[inline]
+    fn tell(&self, tell: Tell) {
         if tell != Tell::Nobody {
             self.waker.wake();
         }

@@ -146,8 +146,14 @@ impl<T: Copy> Ring<T> {
     }
 
     /// The first element, left where it is.
+    #[inline]
     pub fn peek(&self) -> Option<T> {
-        self.get(self.head())
+        if self.is_empty() {
+            return None;
+        }
+        // SAFETY: the queue is not empty, so `first` is the block of `head`.
+        let first = unsafe { &*self.first.get() };
+        Some(first[offset(self.head())].get())
     }
 
     /// Takes the first element.

@@ -57,7 +57,12 @@ impl Loop {
         }
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
-        self.settle()
+        self.settle()?;
+        // Posts that are there already keep later ones from ringing.
+        if self.hears_rings.get() && self.shared.has_posts() {
+            self.shared.call_hook();
+        }
+        Ok(())
     }
 
     /// A sender for other threads that may outlive the loop.

@@ -203,8 +203,11 @@ impl Loop {
         if incoming.0.is_empty() {
             self.shared.take_posts(&mut incoming);
         }
-        while let Some(post) = incoming.0.peek().flatten() {
-            self.accept(post)?;
+        while let Some(post) = incoming.0.peek() {
+            let is_plain = post.release.is_none() && self.ready.push_soon(post.callback).is_some();
+            if !is_plain {
+                self.accept(post)?;
+            }
             incoming.0.pop();
         }
         Ok(())
