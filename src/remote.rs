@@ -271,9 +271,9 @@ pub struct Remote(Counted<Shared>);
 impl Remote {
     /// One more sender for a loop; see `Loop::remote`.
     pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
-        let remote = try_box(Remote(shared.clone()))?;
+        // Counted first: one that finds no memory is dropped, and then counted off.
         shared.remotes.fetch_add(1, Ordering::Relaxed);
-        Ok(remote)
+        try_box(Remote(shared.clone()))
     }
 
     /// Any thread. Nothing is taken when it fails.
