@@ -224,9 +224,14 @@ impl Loop {
     #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut delivered = false;
+        let mut pushed = Ok(());
         let ready = &self.ready;
         for event in poller.events() {
-            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
+            let emit = |id, watch: &mut Watch, share| {
+                let result = push_event(ready, id, watch, share);
+                pushed = pushed.and(result);
+                result
+            };
             match watchers.report(event.token, event.events, emit) {
                 Report::Delivered => delivered = true,
                 Report::Unwanted => {}
@@ -245,7 +250,11 @@ impl Loop {
             }
             delivered = true;
         }
-        Ok(delivered)
+        match pushed {
+            // What did fit runs first; the kernel reports the rest again.
+            Err(error) if ready.is_empty() => Err(error),
+            _ => Ok(delivered),
+        }
     }
 
     #[cold]
