@@ -137,11 +137,12 @@ impl Loop {
             Limit::Until(time) => next.min(time),
             _ => next,
         };
-        // Descriptors that are waited for live in real time.
-        let jumps = || matches!(limit, Limit::Until(_)) || !self.watchers.borrow().has_waiting();
+        // Descriptors that are waited for live in real time; but a limit ends even where time does.
+        let is_limited = matches!(limit, Limit::Until(_));
         Ok(match self.clock.is_virtual() {
+            true if is_limited => Plan::Jump(until),
             _ if until == NEVER => Plan::Forever,
-            true if jumps() => Plan::Jump(until),
+            true if !self.watchers.borrow().has_waiting() => Plan::Jump(until),
             true => Plan::Forever,
             false => match until.saturating_sub(self.clock.now()) {
                 0 => Plan::Poll,
