@@ -187,7 +187,17 @@ impl Shared {
     #[inline]
     pub fn wake_up(&self) -> bool {
         self.doorbell.wake_up();
-        self.wake.load(Ordering::Relaxed) && self.wake.swap(false, Ordering::Relaxed)
+        self.is_woken() && self.wake.swap(false, Ordering::Relaxed)
+    }
+
+    /// Has somebody called `wake` since?
+    pub fn is_woken(&self) -> bool {
+        self.wake.load(Ordering::Relaxed)
+    }
+
+    /// The call that was woken came to nothing: the next one is.
+    pub fn wake_again(&self) {
+        self.wake.store(true, Ordering::Relaxed);
     }
 
     #[inline]
@@ -208,7 +218,7 @@ impl Shared {
 
     /// Has anything been asked for that a run has to look after?
     pub fn has_something(&self) -> bool {
-        self.has_posts() || self.is_stopping() || self.wake.load(Ordering::Relaxed)
+        self.has_posts() || self.is_stopping() || self.is_woken()
     }
 
     pub fn has_remotes(&self) -> bool {

@@ -126,7 +126,8 @@ impl Loop {
         let idle = self.ready.is_empty()
             && (limit != Limit::WhileWork || self.is_kept_going())
             && !self.shared.is_stopping()
-            && !self.shared.has_posts()
+            && !self.has_posts()
+            && !self.shared.is_woken()
             && !self.clock.is_manual()
             && !self.watchers.borrow().has_always();
         if !idle {
@@ -154,7 +155,7 @@ impl Loop {
     /// After a wait that found nothing: is it over all the same?
     fn is_wait_over(&self, limit: Limit) -> Result<bool> {
         self.collect_timers()?;
-        if !self.ready.is_empty() || self.shared.is_stopping() || self.shared.has_posts() {
+        if !self.ready.is_empty() || self.shared.is_stopping() || self.has_posts() {
             return Ok(true);
         }
         Ok(match limit {
@@ -170,7 +171,7 @@ impl Loop {
     #[inline]
     pub(super) fn collect(&self) -> Result<()> {
         self.collect_timers()?;
-        if self.shared.has_posts() || !self.incoming.borrow().0.is_empty() {
+        if self.has_posts() {
             self.collect_posts()?;
         }
         let turns = self.turns.get().wrapping_add(1);
@@ -194,6 +195,12 @@ impl Loop {
         let mut timers = self.timers.borrow_mut();
         let ready = &self.ready;
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
+    }
+
+    /// Posts that are not in the ready queue yet; some of them for lack of memory, perhaps.
+    #[inline]
+    fn has_posts(&self) -> bool {
+        self.shared.has_posts() || !self.incoming.borrow().0.is_empty()
     }
 
     #[inline(never)]

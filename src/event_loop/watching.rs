@@ -185,6 +185,17 @@ impl Loop {
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
         let woken = self.shared.wake_up();
+        let taken = self.take_in(waited, &mut watchers, &poller);
+        if woken && taken.is_err() {
+            self.shared.wake_again();
+        }
+        let (delivered, interrupted) = taken?;
+        Ok(Asked { found: delivered || woken, interrupted })
+    }
+
+    /// After a wait: was anything delivered, and did a signal come?
+    #[inline]
+    fn take_in(&self, waited: Result<()>, watchers: &mut Watchers, poller: &Poller) -> Result<(bool, bool)> {
         let interrupted = match waited {
             Ok(()) => false,
             Err(error) if error.is_os(libc::EINTR) => true,
@@ -192,8 +203,7 @@ impl Loop {
         };
         watchers.count_poll(poller.is_full());
         let is_quiet = poller.is_empty() && !watchers.has_always();
-        let delivered = !is_quiet && self.collect_events(&mut watchers, &poller)?;
-        Ok(Asked { found: delivered || woken, interrupted })
+        Ok((!is_quiet && self.collect_events(watchers, poller)?, interrupted))
     }
 
     /// Passes on what changed since the last wait.
