@@ -126,6 +126,10 @@ impl Loop {
     #[inline(never)]
     fn rest_with_host(&self) -> Result<()> {
         self.hear_rings();
+        if !self.process.is_current() {
+            // A callback has forked, and this is the child: the rest is the parent's.
+            return Ok(());
+        }
         let settled = self.settle();
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
