@@ -260,7 +260,7 @@ loop_t *loop_new(void);
  *
  * Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
  * when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
- * that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM. Any thread.
+ * that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC. Any thread.
  */
 int loop_new_with(const struct loop_options_t *options, loop_t **out);
 
@@ -858,7 +858,7 @@ typedef struct loop_event_t {
  *
  * It stays the same until loop_free, which closes it; do not close it, and do not read from
  * it. Calling this once is enough; the first call takes three more descriptors. Returns it,
- * or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
+ * or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
  * LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
  */
 int loop_fd(loop_t *loop);
@@ -902,7 +902,7 @@ int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
  * the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
  * What other threads were posting in the very moment of the fork stays the parent's. Only
  * this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
- * when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, and the loop is as before.
+ * when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
  * The child's only thread.
  */
 int loop_after_fork(loop_t *loop);

@@ -94,7 +94,9 @@ impl Loop {
         if self.hears_rings.get() {
             self.shared.end_run();
         }
-        self.settle()
+        // What cannot be told now (no memory) is told before the next wait.
+        let _ = self.settle();
+        Ok(())
     }
 
     /// A source was made or changed: if a host relies on the loop now, it is told.

@@ -25,7 +25,7 @@ use types::{LoopWakeCb, loop_handle_t};
 ///
 /// It stays the same until loop_free, which closes it; do not close it, and do not read from
 /// it. Calling this once is enough; the first call takes three more descriptors. Returns it,
-/// or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, LOOP_EWRONGTHREAD, LOOP_EFORKED,
+/// or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
 /// LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_fd(r#loop: *mut Loop) -> c_int {
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb,
 /// the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
 /// What other threads were posting in the very moment of the fork stays the parent's. Only
 /// this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
-/// when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, and the loop is as before.
+/// when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
 /// The child's only thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_after_fork(r#loop: *mut Loop) -> c_int {

@@ -65,7 +65,7 @@ pub extern "C" fn loop_new() -> *mut Loop {
 ///
 /// Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
 /// when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
-/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM. Any thread.
+/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *mut Loop) -> c_int {
     keep_panics_quiet();
