@@ -5,11 +5,12 @@
 //! `EPOLLHUP` from `EPOLLRDHUP` or `EPOLLIN` from `EPOLLPRI`, which the interface promises.
 //!
 //! Waiting exactly: `epoll_pwait2` takes nanoseconds, but the kernel lets it sleep
-//! longer by the thread's timer slack (50 us). So it is asked to wait shorter by the
-//! slack, and ends within (deadline - slack, deadline]: in one system call, later than
-//! the deadline only by the time a wake-up takes (measured: 14 us; a timerfd 21 us, and
-//! a call more for each deadline; without the correction 74 us). Only when less than the
-//! slack is left does a timerfd take over, which has none.
+//! longer by the thread's timer slack (50 us), or by a thousandth of the time if that is
+//! more. So it is asked to wait shorter by this, and ends within (deadline - slack,
+//! deadline]: in one system call, later than the deadline only by the time a wake-up takes
+//! (measured: 14 us; a timerfd 21 us, and a call more for each deadline; without the
+//! correction 74 us, and 4 ms for a wait of 4 s). Only when less than the slack is left does
+//! a timerfd take over, which has none.
 
 use super::outer::Outer;
 use super::{Event, Timeout};
@@ -325,7 +326,7 @@ impl Poller {
     }
 
     fn wait_ns(&mut self, ns: u64) -> Result<libc::c_int> {
-        let slack = self.slack();
+        let slack = self.slack().max(thousandth(ns));
         match ns.checked_sub(slack) {
             Some(shorter) if shorter >= SHORTEST_PWAIT => self.pwait2(shorter),
             _ => self.wait_by_timer(ns),
@@ -365,14 +366,11 @@ impl Poller {
     }
 
     fn wait_without_slack(&mut self, ns: u64) -> Result<libc::c_int> {
-        // SAFETY: changes a property of this thread, which is set back below.
-        let result = unsafe {
-            let slack = libc::prctl(libc::PR_GET_TIMERSLACK);
-            libc::prctl(libc::PR_SET_TIMERSLACK, 1);
-            let result = self.pwait2(ns);
-            libc::prctl(libc::PR_SET_TIMERSLACK, slack);
-            result
-        };
+        // One that is not known could not be set back.
+        let Some(slack) = ask_slack() else { return self.wait_by_timer(ns) };
+        set_slack(1);
+        let result = self.pwait2(ns - thousandth(ns));
+        set_slack(slack);
         self.slack_of = 0;
         result
     }
@@ -381,9 +379,8 @@ impl Poller {
     fn slack(&mut self) -> u64 {
         let thread = thread::current();
         if self.slack_of != thread {
-            // SAFETY: asks for a property of this thread.
-            let slack = unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) };
-            self.slack = u64::try_from(slack).unwrap_or(50_000);
+            // Unless it is known, only the timerfd is exact.
+            self.slack = ask_slack().unwrap_or(u64::MAX);
             self.slack_of = thread;
         }
         self.slack
@@ -420,6 +417,23 @@ impl Poller {
         let found = self.found[..self.count].iter().filter(move |event| !own(event.u64));
         found.map(|event| Event { token: event.u64, events: from_kernel(event.events) })
     }
+}
+
+/// What the kernel adds to a sleep whatever the thread's slack (100 ms at the most; to one of a
+/// niced process it adds more).
+fn thousandth(ns: u64) -> u64 {
+    (ns / 1000).min(100_000_000)
+}
+
+/// The slack of the calling thread. `None`: not to be had, or longer than an `int` can tell.
+fn ask_slack() -> Option<u64> {
+    // SAFETY: asks for a property of this thread.
+    u64::try_from(unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }).ok()
+}
+
+fn set_slack(ns: u64) {
+    // SAFETY: changes a property of this thread.
+    unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, ns as libc::c_ulong) };
 }
 
 pub(super) fn to_timespec(ns: u64) -> libc::timespec {
