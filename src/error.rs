@@ -137,6 +137,11 @@ impl Error {
         self.0
     }
 
+    /// Is it a want of the kernel's that says nothing about the descriptor?
+    pub const fn is_shortage(self) -> bool {
+        self.is_os(libc::ENOMEM) || self.is_os(libc::ENOSPC)
+    }
+
     /// Is it this `errno`?
     pub const fn is_os(self, errno: i32) -> bool {
         self.0 == -errno

@@ -174,8 +174,9 @@ impl Loop {
             Clock::System => self.timers.borrow_mut().next(),
             Clock::Virtual { .. } => NEVER,
         };
-        // Also when the kernel has no room for a change: the host must hear of the rest.
-        poller.announce(self.is_work_left(), deadline).and(told)
+        // Also when the kernel has no room for a change: the host must hear of the rest, and comes to
+        // try again.
+        poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)
     }
 
     /// Would a run that must not wait find something, descriptors aside?

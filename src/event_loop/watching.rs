@@ -215,7 +215,7 @@ impl Loop {
             }
             match result {
                 Ok(()) => watchers.told(change),
-                Err(error) if error.is_os(libc::ENOMEM) || error.is_os(libc::ENOSPC) => {
+                Err(error) if error.is_shortage() => {
                     watchers.try_again(change.fd);
                     return Err(error);
                 }
@@ -309,11 +309,11 @@ impl Loop {
         let mut registrations = watchers.registrations_to_vec()?;
         // Is the file behind each number still the one that was registered?
         registrations.retain(|change| {
-            let is_same = poller.change(*change).is_ok();
-            if !is_same {
+            let is_gone = poller.change(*change).is_err_and(|error| !error.is_shortage());
+            if is_gone {
                 self.detach(watchers, change.fd);
             }
-            is_same
+            !is_gone
         });
         poller.renew()?;
         for change in registrations {

@@ -45,7 +45,7 @@ impl Waker {
     /// In a forked child: an eventfd of its own under the same number. The parent's lives on
     /// in the parent.
     pub fn renew(&self) -> Result<()> {
-        replace_fd(&self.0, &new_eventfd()?)
+        replace_fd(self.0.as_raw_fd(), new_eventfd()?.as_raw_fd())
     }
 
     /// Async-signal-safe, and leaves `errno` as it was. Fails only when 2^64 wake-ups
@@ -56,7 +56,8 @@ impl Waker {
         // this thread's own.
         unsafe {
             let errno = *libc::__errno_location();
-            libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len());
+            let fd = self.0.as_raw_fd();
+            let _ = uninterrupted(|| libc::write(fd, one.as_ptr().cast(), one.len()) as libc::c_int);
             *libc::__errno_location() = errno;
         }
     }
@@ -97,10 +98,10 @@ pub(super) fn new_timerfd() -> Result<OwnedFd> {
     }
 }
 
-/// Puts `new` under the number of `old`.
-pub(super) fn replace_fd(old: &OwnedFd, new: &OwnedFd) -> Result<()> {
+/// Puts the file of `new` under the number `old`.
+pub(super) fn replace_fd(old: RawFd, new: RawFd) -> Result<()> {
     // SAFETY: both are open and ours.
-    check(unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) })?;
+    uninterrupted(|| unsafe { libc::dup3(new, old, libc::O_CLOEXEC) })?;
     Ok(())
 }
 
@@ -108,6 +109,16 @@ pub(super) fn check(result: libc::c_int) -> Result<libc::c_int> {
     match result {
         -1 => Err(Error::last_os()),
         result => Ok(result),
+    }
+}
+
+/// Makes a system call until no signal interrupts it.
+pub(super) fn uninterrupted(mut call: impl FnMut() -> libc::c_int) -> Result<libc::c_int> {
+    loop {
+        match check(call()) {
+            Err(error) if error.is_os(libc::EINTR) => {}
+            result => return result,
+        }
     }
 }
 
@@ -248,15 +259,15 @@ impl Poller {
         if let Some(timer) = &self.timer {
             fresh.add_own(timer.as_raw_fd(), TIMER_TOKEN)?;
         }
+        // The last that may fail comes before anything changes.
+        if let Some(outer) = &self.outer {
+            outer.add(fresh.set.as_raw_fd())?;
+        }
         // Under the old number: the fresh one may be one that the user has just closed, and counts
         // on. The old set leaves the outer one by being closed.
-        // SAFETY: both are open and ours.
-        check(unsafe { libc::dup3(fresh.set.as_raw_fd(), self.set.as_raw_fd(), libc::O_CLOEXEC) })?;
+        replace_fd(self.set.as_raw_fd(), fresh.set.as_raw_fd())?;
         self.count = 0;
-        match &self.outer {
-            Some(outer) => outer.add(self.set.as_raw_fd()),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// In a forked child, after [`Waker::renew`]: sets of its own, empty. The parent's are

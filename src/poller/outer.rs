@@ -6,7 +6,7 @@
 //! descriptor stays what it is. All three are level-triggered: the descriptor stays
 //! readable until a run has seen to it.
 
-use super::epoll::{check, new_eventfd, new_timerfd, replace_fd, to_timespec};
+use super::epoll::{check, new_eventfd, new_timerfd, replace_fd, to_timespec, uninterrupted};
 use crate::error::Result;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -50,18 +50,30 @@ impl Outer {
     }
 
     pub fn announce(&mut self, left: bool, deadline: u64) -> Result<()> {
+        let armed = self.arm(deadline);
+        // A host that cannot be woken in time comes to see.
+        self.say(left || armed.is_err()).and(armed)
+    }
+
+    fn say(&mut self, left: bool) -> Result<()> {
         if left != self.is_left {
             let mut bytes = 1u64.to_ne_bytes();
             let fd = self.left.as_raw_fd();
             // SAFETY: eight bytes from or to an eventfd of ours.
-            unsafe {
+            let told = uninterrupted(|| unsafe {
                 match left {
-                    true => libc::write(fd, bytes.as_ptr().cast(), bytes.len()),
-                    false => libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()),
+                    true => libc::write(fd, bytes.as_ptr().cast(), bytes.len()) as libc::c_int,
+                    false => libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()) as libc::c_int,
                 }
-            };
+            });
+            // EAGAIN: nothing to read any more, or as much as can be written.
+            told.map(drop).or_else(|error| if error.is_os(libc::EAGAIN) { Ok(()) } else { Err(error) })?;
             self.is_left = left;
         }
+        Ok(())
+    }
+
+    fn arm(&mut self, deadline: u64) -> Result<()> {
         if deadline != self.armed {
             let value = if deadline == u64::MAX { 0 } else { deadline.max(1) };
             let setting = libc::itimerspec { it_interval: to_timespec(0), it_value: to_timespec(value) };
@@ -77,11 +89,10 @@ impl Outer {
     pub fn after_fork(&mut self) -> Result<()> {
         let fresh = Outer::new()?;
         for (old, new) in [(&self.left, &fresh.left), (&self.timer, &fresh.timer)] {
-            replace_fd(old, new)?;
+            replace_fd(old.as_raw_fd(), new.as_raw_fd())?;
         }
-        // SAFETY: both are open and ours; the fresh set holds the files that are behind the
-        // old numbers now.
-        check(unsafe { libc::dup3(fresh.fd(), self.fd(), libc::O_CLOEXEC) })?;
+        // The fresh set holds the files that are behind the old numbers now.
+        replace_fd(self.fd(), fresh.fd())?;
         (self.is_left, self.armed) = (false, u64::MAX);
         Ok(())
     }
