@@ -42,6 +42,15 @@ test:
 	$(CARGO) test --no-fail-fast
 	@if [ -s $(SKIPS) ]; then echo; sort -u $(SKIPS); fi
 
+# Ten thousand connections for ten minutes: nothing may grow. `make test` has a short one.
+SECONDS ?= 600
+CONNECTIONS ?= 10000
+.PHONY: soak
+soak: lib
+	@mkdir -p target/soak
+	$(CC) $(STRICT) $(CFLAGS) -Iinclude tests/c/soak.c -o target/soak/soak -L$(LIB) -levloop -Wl,-rpath,'$$ORIGIN/../release' -lpthread
+	EVLOOP_SOAK_SECONDS=$(SECONDS) EVLOOP_SOAK_CONNECTIONS=$(CONNECTIONS) target/soak/soak
+
 # Everything that a test may ask for.
 deps:
 	@missing=$$(for p in $(DEPS); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
