@@ -1,6 +1,6 @@
-/* A malloc that counts, before the C library's, for the whole program: the
- * loop's library included. The test needs the link line "-rdynamic". Included
- * by one file only. */
+/* A malloc that counts, and has no memory where a test wants it so, before the
+ * C library's, for the whole program: the loop's library included. The test
+ * needs the link line "-rdynamic". Included by one file only. */
 #ifndef EVLOOP_TESTS_COUNT_ALLOCATIONS_H
 #define EVLOOP_TESTS_COUNT_ALLOCATIONS_H
 
@@ -17,7 +17,19 @@ static struct {
   long calls;
   size_t live, peak;
   size_t largest_end; /* the largest block that was freed or moved */
+  long asked;         /* how often memory was asked for, refused or not */
+  long refuse_at;     /* from this time on, if not 0, it is refused... */
+  long refusals;      /* ...so many times */
+  long refused;
 } heap;
+
+static int is_refused(void) {
+  heap.asked++;
+  if (heap.refuse_at == 0 || heap.asked < heap.refuse_at || heap.refused >= heap.refusals) return 0;
+  heap.refused++;
+  errno = ENOMEM;
+  return 1;
+}
 
 static void *taken(void *block) {
   heap.calls++;
@@ -26,9 +38,11 @@ static void *taken(void *block) {
   return block;
 }
 
-void *malloc(size_t size) { return taken(__libc_malloc(size)); }
-void *calloc(size_t count, size_t size) { return taken(__libc_calloc(count, size)); }
-void *memalign(size_t alignment, size_t size) { return taken(__libc_memalign(alignment, size)); }
+void *malloc(size_t size) { return is_refused() ? NULL : taken(__libc_malloc(size)); }
+void *calloc(size_t count, size_t size) { return is_refused() ? NULL : taken(__libc_calloc(count, size)); }
+void *memalign(size_t alignment, size_t size) {
+  return is_refused() ? NULL : taken(__libc_memalign(alignment, size));
+}
 void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
 
 int posix_memalign(void **out, size_t alignment, size_t size) {
