@@ -63,7 +63,8 @@ static void check_growth(const char *who, const struct sample *all) {
     fprintf(stderr, "    %s: %s memory at most %zu KB, then %zu KB\n", who, names[is_heap], before >> 10, after >> 10);
     CHECK(after <= before + before / 50 + slack[is_heap]);
   }
-  for (int i = 1; i < SAMPLES; i++) CHECK_EQ(all[i].descriptors, all[WARM].descriptors);
+  /* One: a timerfd, which the loop makes when it first needs it. */
+  for (int i = WARM; i < SAMPLES; i++) CHECK(all[i].descriptors <= all[WARM].descriptors + 1);
 }
 
 /* How late, in buckets whose bounds grow by a sixteenth. */
