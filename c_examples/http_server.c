@@ -164,8 +164,10 @@ static void write_answer(struct client *client, const char *status, const char *
   char date[40], page[64] = "", special[sizeof client->request + 16] = "";
   time_t now = time(NULL);
   strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", gmtime(&now));
-  while (target[0] == '/' && target[1] == '/') target++; /* that would be another server */
-  if (status == MOVED) sprintf(special, "Location: %.*s/\r\n", (int)strcspn(target, "?"), target);
+  if (status == MOVED) {
+    while (target[1] == '/') target++; /* two of them would lead to another server */
+    sprintf(special, "Location: %.*s/\r\n", (int)strcspn(target, "?"), target);
+  }
   if (status == NOT_ALLOWED) strcpy(special, "Allow: GET, HEAD\r\n");
   if (status != OK) {
     client->size = sprintf(page, "%s\n", status);
@@ -202,8 +204,8 @@ static void answer(struct client *client) {
     client->request[size - 1] = '\0';
     status = parse(client, client->request, &target);
   }
-  if (status == BAD) client->is_last = true; /* who knows where the next one begins */
   if (status == OK) status = open_target(client, target, &type);
+  if (status == BAD) client->is_last = true; /* who knows where the next one begins */
   if (status != OK || client->is_head || client->size == 0) close_file(client);
   write_answer(client, status, type, target);
   memmove(client->request, client->request + size, client->come -= size);

@@ -21,25 +21,25 @@ pub use chat_server::chat_server;
 pub use proxy::proxy;
 
 /// A server that has said where it listens.
-struct Server {
-    running: Running,
-    address: String,
+pub struct Server {
+    pub running: Running,
+    pub address: String,
 }
 
 impl Server {
-    fn start(command: &mut Command) -> Server {
+    pub fn start(command: &mut Command) -> Server {
         let mut running = Running::start(command);
         let line = running.line();
         let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
         Server { running, address }
     }
 
-    fn connect(&self) -> TcpStream {
+    pub fn connect(&self) -> TcpStream {
         super::connect(&self.address)
     }
 
     /// The server's kernel takes but a part of what is sent to such a client.
-    fn connect_with_small_buffers(&self) -> TcpStream {
+    pub fn connect_with_small_buffers(&self) -> TcpStream {
         let address: SocketAddrV4 = self.address.parse().unwrap();
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
         // SAFETY: it takes three numbers, and what it opens belongs to nobody else.
@@ -59,15 +59,15 @@ impl Server {
         with_time_limit(stream)
     }
 
-    fn pid(&self) -> u32 {
+    pub fn pid(&self) -> u32 {
         self.running.child.id()
     }
 
-    fn open_descriptors(&self) -> usize {
+    pub fn open_descriptors(&self) -> usize {
         super::open_descriptors(&self.running)
     }
 
-    fn wait_for_descriptors(&self, number: usize) {
+    pub fn wait_for_descriptors(&self, number: usize) {
         let start = Instant::now();
         while self.open_descriptors() != number {
             assert!(start.elapsed() < TIME_LIMIT, "it never has {number} descriptors open");
@@ -77,7 +77,7 @@ impl Server {
 
     /// Waits for a while in which it uses next to no processor time. One that
     /// spins has none.
-    fn wait_until_it_rests(&self) {
+    pub fn wait_until_it_rests(&self) {
         let start = Instant::now();
         loop {
             let before = self.processor_ticks();
@@ -95,7 +95,7 @@ impl Server {
         after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    fn peak_memory_kb(&self) -> usize {
+    pub fn peak_memory_kb(&self) -> usize {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
@@ -105,13 +105,13 @@ impl Server {
         fs::read_to_string(format!("/proc/{}/{file}", self.pid())).unwrap()
     }
 
-    fn ends_well_on_sigint(self) {
+    pub fn ends_well_on_sigint(self) {
         signal(self.pid(), libc::SIGINT);
         assert_eq!(self.running.finish(), "");
     }
 }
 
-fn with_valgrind(program: &Path) -> Command {
+pub fn with_valgrind(program: &Path) -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--quiet", "--leak-check=full", "--error-exitcode=99"]).arg(program);
     command
@@ -124,7 +124,7 @@ fn set_option(stream: &TcpStream, level: i32, option: i32, value: i32) {
     assert_eq!(result, 0);
 }
 
-fn with_time_limit(stream: TcpStream) -> TcpStream {
+pub fn with_time_limit(stream: TcpStream) -> TcpStream {
     stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     stream.set_write_timeout(Some(TIME_LIMIT)).unwrap();
@@ -133,7 +133,7 @@ fn with_time_limit(stream: TcpStream) -> TcpStream {
 
 /// Gives a process (0: this one) this limit, or the highest that it may have.
 /// Returns the limit.
-fn set_descriptor_limit(pid: u32, wanted: usize) -> usize {
+pub fn set_descriptor_limit(pid: u32, wanted: usize) -> usize {
     let pid = i32::try_from(pid).unwrap();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: null where it allows null, and else a place of the right type.
