@@ -220,7 +220,7 @@ static bool send_part(struct client *client) {
              MSG_NOSIGNAL | more);
     if (n > 0) client->next += (size_t)n;
   }
-  if (n > 0 && client->next == client->end && client->file >= 0) {
+  if (client->next == client->end && client->file >= 0) {
     size_t left = (size_t)(client->size - client->sent);
     n = sendfile(client->fd, client->file, &client->sent, left < PART ? left : PART);
     if (client->sent >= client->size) close_file(client);
