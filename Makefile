@@ -12,6 +12,8 @@ SKIPS := target/evloop-skips.txt
 
 # What the full test needs beside Rust and a C compiler, by Debian's names.
 DEPS := gcc g++ clang make binutils pkg-config cmake meson ninja-build dpkg-dev fakeroot man-db groff valgrind
+# Clients that the HTTP server among the examples is tested with: the one everybody has, and many at once.
+DEPS += curl wrk
 
 .PHONY: all lib examples demo test deps header fmt lint clean
 
