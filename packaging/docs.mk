@@ -23,6 +23,7 @@ $(MAN)/man7/evloop.7: $(DOCGEN) $(DOCUMENTS)
 
 # The site is in docs/site, a folder of plain files: open docs/site/index.html.
 docs: $(DOCGEN)
+	@command -v $(MDBOOK) >/dev/null || { echo 'make docs needs mdBook: make mdbook builds it'; exit 1; }
 	rm -rf $(BOOK) docs/site
 	$(DOCGEN) site $(BOOK)/src
 	cp docs/book.toml docs/site.css $(BOOK)

@@ -14,6 +14,9 @@ CMAKEDIR := $(LIBDIR)/cmake/evloop
 
 .PHONY: install uninstall
 
+# So that a plain make leaves nothing to be built by `sudo make install`, which often finds no cargo.
+all: package man
+
 # The way from one folder to another.
 way = $(shell realpath -ms --relative-to='$(1)' '$(2)')
 

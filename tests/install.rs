@@ -33,6 +33,15 @@ fn build_both(folder: &Path, flags: &[String]) -> [PathBuf; 2] {
     [c, cpp]
 }
 
+/// As root on most machines, where Rust is the user's own.
+#[test]
+fn after_make_nothing_is_left_to_be_built_by_make_install() {
+    make(&["all"]);
+    let prefix = scratch("after-make");
+    make(&["install", "CARGO=false", "RUSTC=false", "CC=false", &format!("PREFIX={}", prefix.display())]);
+    assert!(prefix.join("lib/libevloop.so").exists());
+}
+
 #[test]
 fn the_files_are_all_there_and_uninstall_takes_them_away() {
     let root = scratch("uninstall");
