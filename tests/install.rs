@@ -36,9 +36,12 @@ fn build_both(folder: &Path, flags: &[String]) -> [PathBuf; 2] {
 /// As root on most machines, where Rust is the user's own.
 #[test]
 fn after_make_nothing_is_left_to_be_built_by_make_install() {
-    make(&["all"]);
     let prefix = scratch("after-make");
-    make(&["install", "CARGO=false", "RUSTC=false", "CC=false", &format!("PREFIX={}", prefix.display())]);
+    // In a folder of its own: into the other one other tests build.
+    let package = "PACKAGE=target/install-test/after-make/dist";
+    make(&["all", package]);
+    let arguments = [package, "CARGO=false", "RUSTC=false", "CC=false"];
+    make(&[&["install"][..], &arguments, &[&format!("PREFIX={}", prefix.display())]].concat());
     assert!(prefix.join("lib/libevloop.so").exists());
 }
 
