@@ -128,6 +128,20 @@ fn every_document_is_in_the_table_of_contents() {
     }
 }
 
+/// Whoever comes from another loop finds everything there is, as an equivalent or as something new.
+#[test]
+fn the_porting_pages_name_every_function() {
+    let header = docgen::header::Header::parse(&read(&in_repository("include/evloop.h")));
+    for page in ["libuv", "libev"] {
+        let text = read(&in_repository(&format!("docs/guide/{page}.md")));
+        let named: BTreeSet<&str> = docgen::header::words(&text).collect();
+        let functions = header.items().filter(|item| header.is_function(&item.name));
+        let missing: Vec<&str> =
+            functions.map(|item| &*item.name).filter(|name| !named.contains(name)).collect();
+        assert!(missing.is_empty(), "{page}.md does not name {missing:?}");
+    }
+}
+
 /// mdBook, as `make mdbook` or the user has installed it.
 fn is_mdbook_absent() -> bool {
     let ours = in_repository("target/tools/bin/mdbook");
