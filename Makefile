@@ -14,6 +14,8 @@ SKIPS := target/evloop-skips.txt
 DEPS := gcc g++ clang make binutils pkg-config cmake meson ninja-build dpkg-dev fakeroot man-db groff valgrind
 # Clients that the HTTP server among the examples is tested with: the one everybody has, and many at once.
 DEPS += curl wrk
+# Conan, which the recipe is tested with, is installed from PyPI into target/tools.
+DEPS += python3-venv
 
 .PHONY: all lib examples demo test deps header fmt lint clean
 
@@ -61,6 +63,7 @@ deps:
 	  $$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing; \
 	fi
 	@command -v $(MDBOOK) >/dev/null || $(MAKE) mdbook
+	@command -v $(CONAN) >/dev/null || $(MAKE) conan-tool
 
 # include/evloop.h from src/ffi.
 header:

@@ -6,7 +6,11 @@ ARCHIVE := $(PACKAGE)/evloop-$(VERSION).tar.gz
 LISTED := $(wildcard *.md LICENSE* *.toml Cargo.lock Makefile build.rs .gitignore) src include packaging docs \
   c_examples tests benches
 
-.PHONY: deb conan dist wrap
+CONAN_VERSION := 2.34.0
+CONAN ?= $(firstword $(wildcard target/tools/conan/bin/conan) conan)
+PYTHON ?= python3
+
+.PHONY: deb conan conan-tool dist wrap
 
 deb: package man
 	rm -rf $(DEBROOT)
@@ -15,9 +19,14 @@ deb: package man
 
 # Builds and tests the package in Conan's cache (Conan 2, from PyPI).
 conan:
-	for shared in False True; do conan create packaging/conan -o "&:shared=$$shared" \
+	$(CONAN) profile detect --exist-ok
+	for shared in False True; do $(CONAN) create packaging/conan -o "&:shared=$$shared" \
 	  -c tools.cmake.cmake_layout:test_folder=$(CURDIR)/$(PACKAGE)/conan \
 	  -c tools.cmake.cmaketoolchain:user_presets= || exit 1; done
+
+conan-tool:
+	$(PYTHON) -m venv target/tools/conan
+	target/tools/conan/bin/pip install --quiet conan==$(CONAN_VERSION)
 
 # The sources, with everything that building, testing and packaging them needs. The order and the
 # times of the files are always the same, so that the same sources are the same archive.

@@ -1,5 +1,5 @@
 //! Packages: Debian's two, installed and removed in a root of their own; the archive of the sources,
-//! with which Meson builds evloop as a subproject; and the Rust crate.
+//! with which Meson builds evloop as a subproject; vcpkg's port; and the Rust crate. (Conan's recipe builds all anew, twice: .ci/run does that.)
 
 mod harness;
 
@@ -117,6 +117,44 @@ fn meson_builds_the_sources_as_a_subproject() {
     must(&mut setup);
     must(command("meson").arg("test").arg("-C").arg(&build));
     assert_works(&build.join("program-c"), Path::new("/nowhere"), false);
+}
+
+/// The port is run by CMake alone, see tests/install/vcpkg.cmake; then a program is built with what it
+/// installs, in the words of its `usage`.
+#[test]
+fn the_vcpkg_port_installs_what_works() {
+    let about = fs::read_to_string(in_repository("packaging/vcpkg/vcpkg.json")).unwrap();
+    assert!(about.contains(&format!("\"version\": \"{}\"", env!("CARGO_PKG_VERSION"))), "{about}");
+    if is_absent("cmake", "cmake") {
+        return;
+    }
+    make(&["package", "man"]);
+    for (linkage, unwanted) in [("static", "libevloop.so"), ("dynamic", "libevloop.a")] {
+        let folder = scratch(&format!("vcpkg-{linkage}"));
+        let package = folder.join("package");
+        let mut port = command("cmake");
+        port.arg(format!("-DVCPKG_LIBRARY_LINKAGE={linkage}")).arg(format!("-DTARGET_TRIPLET=x64-{linkage}"));
+        port.arg(format!("-DCURRENT_BUILDTREES_DIR={}", folder.join("build").display()));
+        port.arg(format!("-DCURRENT_PACKAGES_DIR={}", package.display()));
+        port.arg(format!("-DBUILT={}", in_repository("target/dist").display()));
+        must(port.arg("-P").arg(in_repository("tests/install/vcpkg.cmake")));
+        assert!(!package.join("lib").join(unwanted).exists(), "{linkage}");
+        assert!(package.join("share/evloop/evloop-config.cmake").exists(), "where vcpkg wants it");
+        assert!(package.join("share/evloop/copyright").exists() && package.join("include/evloop.h").exists());
+
+        let usage = fs::read_to_string(package.join("share/evloop/usage")).unwrap();
+        let commands: String = usage.lines().skip(1).map(|line| format!("{line}\n")).collect();
+        let project = String::from(
+            "cmake_minimum_required(VERSION 3.16)\nproject(p C)\nadd_executable(main program.c)\n",
+        );
+        fs::write(folder.join("CMakeLists.txt"), project + &commands).unwrap();
+        fs::copy(in_repository("tests/install/program.c"), folder.join("program.c")).unwrap();
+        let mut configure = command("cmake");
+        configure.arg("-S").arg(&folder).arg("-B").arg(folder.join("b"));
+        must(configure.arg(format!("-DCMAKE_PREFIX_PATH={}", package.display())));
+        must(command("cmake").arg("--build").arg(folder.join("b")));
+        assert_works(&folder.join("b/main"), Path::new(""), linkage == "dynamic");
+    }
 }
 
 #[test]
