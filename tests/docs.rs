@@ -57,6 +57,18 @@ fn the_readme_quotes_compiled_code() {
     assert_compiled(&readme, &quoted);
 }
 
+/// The links of docs/ are the site's, see tests/manual.rs.
+#[test]
+fn the_readme_leads_to_files_that_are_there() {
+    for document in ["README.md", "CHANGELOG.md"] {
+        let text = read(&in_repository(document));
+        let links = text.split("](").skip(1).map(|rest| rest.split([')', '#']).next().unwrap());
+        for link in links.filter(|link| !link.contains("://")) {
+            assert!(in_repository(link).is_file(), "{document}: {link}");
+        }
+    }
+}
+
 #[test]
 fn the_documents_quote_compiled_code() {
     let folders = ["docs", "docs/guide"];

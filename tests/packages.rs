@@ -1,5 +1,6 @@
 //! Packages: Debian's two, installed and removed in a root of their own; the archive of the sources,
-//! with which Meson builds evloop as a subproject; vcpkg's port; and the Rust crate. (Conan's recipe builds all anew, twice: .ci/run does that.)
+//! with which Meson builds evloop as a subproject; vcpkg's port; and the Rust crate. (Conan's recipe
+//! builds everything anew, twice: .ci/run has that done.)
 
 mod harness;
 
