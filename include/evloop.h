@@ -274,9 +274,9 @@ int loop_new_with(const struct loop_options_t *options, loop_t **out);
  * function on the stack returns LOOP_ECLOSED; when the outermost has returned, the pointer
  * is dead. Descriptors that were watched are not touched.
  *
- * Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD (nothing happens then), or LOOP_ECLOSED when it
- * has been freed already in this callback. Works in a forked child and after LOOP_EPANIC.
- * Other threads must no longer use the pointer. Loop's thread.
+ * Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD or, in the wake hook, -EDEADLK (nothing happens
+ * then), or LOOP_ECLOSED when it has been freed already in this callback. Works in a forked
+ * child and after LOOP_EPANIC. Other threads must no longer use the pointer. Loop's thread.
  */
 int loop_free(loop_t *loop);
 
@@ -891,7 +891,8 @@ int loop_flush(loop_t *loop);
  * work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
  * are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
  * that any thread may call, and must not throw. NULL takes it away; when this returns, the old
- * one runs on no thread. Returns 0, -ENOMEM, or another error. Loop's thread, not in the hook.
+ * one runs on no thread. Returns 0, -ENOMEM, -EDEADLK inside the hook, or another
+ * error. Loop's thread.
  */
 int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
 

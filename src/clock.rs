@@ -7,6 +7,7 @@ pub enum Clock {
     System,
     /// Moves only when told: to the next deadline by a wait with nothing else to do
     /// (`jumps`), or by `loop_advance`.
+    /// (`Relaxed`: a number that any thread may read, and nothing else hangs on it.)
     Virtual { now: AtomicU64, jumps: bool },
 }
 

@@ -2,9 +2,9 @@
 //! and `Arc::new` end the process when there is no memory, and that is not ours to do.
 
 use crate::error::Result;
+use crate::sync::{AtomicUsize, Ordering, fence};
 use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 struct Inner<T> {
     count: AtomicUsize,

@@ -5,10 +5,13 @@
 //! a burst costs one, and none while the loop is awake. The loop first swaps `NOTIFIED`
 //! out, then looks for work; it goes to sleep only by exchanging `AWAKE` for `ASLEEP`, which
 //! fails when somebody rang meanwhile, and to rest by swapping `RESTING` in, after which it
-//! looks once more. So work that was put down is seen, or somebody is told of it: never neither. All of it is SeqCst: the work (a queue, a flag)
-//! and the state are two places, and each side writes one and then reads the other.
+//! looks once more. So work that was put down is seen, or somebody is told of it: never neither.
+//! All of it is SeqCst: the work (a queue, a flag) and the state are two places, and each side
+//! writes one and then reads the other. (As each such step of the bell also writes the state,
+//! `AcqRel` would do for it; for the hook, whose callers are counted in another place, it
+//! would not: `tests/loom.rs` fails.)
 
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, yield_now};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, this_thread, yield_now};
 
 /// Runs: looks for work by itself before it sleeps.
 const AWAKE: u8 = 0;
@@ -84,6 +87,8 @@ pub struct HookCell<T> {
     armed: AtomicBool,
     /// Threads between looking at `hook` and having called it.
     callers: AtomicUsize,
+    /// One of them, or 0.
+    caller: AtomicUsize,
 }
 
 impl<T> HookCell<T> {
@@ -92,6 +97,7 @@ impl<T> HookCell<T> {
             hook: AtomicPtr::new(std::ptr::null_mut()),
             armed: AtomicBool::new(true),
             callers: AtomicUsize::new(0),
+            caller: AtomicUsize::new(0),
         }
     }
 
@@ -106,16 +112,27 @@ impl<T> HookCell<T> {
             return;
         }
         self.callers.fetch_add(1, Ordering::SeqCst);
+        // Relaxed, here and below: a thread only looks for itself, and sees what it wrote.
+        let me = this_thread();
+        self.caller.store(me, Ordering::Relaxed);
         // SAFETY: null, or a box that `replace` frees only when it sees no callers, after
         // it has taken the pointer away: whoever reads it here was counted before.
         if let Some(hook) = unsafe { self.hook.load(Ordering::SeqCst).as_ref() } {
             call(hook);
         }
+        // Unless the hook was armed meanwhile and another thread calls it, too.
+        let _ = self.caller.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
         self.callers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Is the thread that asks inside the hook? Then it must not wait for the hook's end.
+    pub fn is_called_here(&self) -> bool {
+        self.caller.load(Ordering::Relaxed) == this_thread()
     }
 
     /// In a forked child: threads that were calling do not exist here.
     pub fn after_fork(&self) {
+        self.caller.store(0, Ordering::Relaxed);
         self.callers.store(0, Ordering::SeqCst);
     }
 
@@ -135,6 +152,7 @@ impl<T> HookCell<T> {
 
 impl<T> Drop for HookCell<T> {
     fn drop(&mut self) {
+        // Relaxed: who drops the last reference to this has seen all that was done with it.
         let hook = self.hook.load(Ordering::Relaxed);
         if !hook.is_null() {
             // SAFETY: made by `Box::into_raw`; nobody else can reach `self` any more. (In a

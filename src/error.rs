@@ -79,6 +79,7 @@ os_errors! {
     EPIPE "broken pipe"
     EDOM "argument out of domain"
     ERANGE "result out of range"
+    EDEADLK "would wait for itself for ever"
     ENAMETOOLONG "name too long"
     ENOSYS "function not implemented by this system"
     ELOOP "too many levels of symbolic links, or of nested sets of descriptors"
@@ -122,6 +123,8 @@ impl Error {
     pub const NO_MEMORY: Error = Error(-libc::ENOMEM);
     /// An argument that no call accepts: interval 0, an unknown hook or policy.
     pub const INVALID: Error = Error(-libc::EINVAL);
+    /// A wake hook that would wait for its own end.
+    pub const DEADLOCK: Error = Error(-libc::EDEADLK);
     /// A descriptor that the kernel cannot watch.
     pub const UNWATCHABLE: Error = Error(-libc::EPERM);
     /// A descriptor that is negative, closed, or was never opened.

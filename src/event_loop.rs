@@ -142,7 +142,8 @@ impl CurrentCell {
 
 /// An event loop. See `include/evloop.h` for what it promises.
 pub struct Loop {
-    /// The thread that may use the loop now: one that runs it or that it is bound to.
+    /// The thread that may use the loop now: one that runs it or that it is bound to. `Relaxed`:
+    /// a thread asks whether it is itself; to hand a loop over in order is its users' to do.
     owner: AtomicUsize,
     process: Process,
     bound_to: usize,
@@ -368,8 +369,7 @@ impl Loop {
         self.ready.has_work()
             || self.timers.borrow().has_work()
             || self.watchers.borrow().has_work()
-            || self.shared.has_posts()
-            || self.shared.has_remotes()
+            || self.shared.awaits_posts()
             || !self.incoming.borrow().0.is_empty()
     }
 
@@ -405,7 +405,7 @@ impl Loop {
         match self.check() {
             // In a child of fork, or after a bug, closing is all that still works.
             Err(Error::FORKED) => self.check_thread_after_fork()?,
-            Ok(()) | Err(Error::PANIC) => {}
+            Ok(()) | Err(Error::PANIC) => self.shared.refuse_in_hook()?,
             Err(refused) => return Err(refused),
         }
         if self.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {

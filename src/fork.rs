@@ -13,7 +13,8 @@ static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
 static PAGE_IS_MADE: Once = Once::new();
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// The process that something was made in.
+/// The process that something was made in. The numbers are `Relaxed`: they are compared, and
+/// nothing else is read on the strength of them.
 pub struct Process {
     page: &'static AtomicU32,
     number: AtomicU32,
@@ -22,9 +23,10 @@ pub struct Process {
 impl Process {
     /// The process that calls.
     pub fn current() -> Process {
-        PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Release));
+        // Relaxed: `call_once` returns after the one call has, to every thread.
+        PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Relaxed));
         // SAFETY: either the static or a mapping that is never taken back.
-        let page: &'static AtomicU32 = unsafe { &*PAGE.load(Ordering::Acquire) };
+        let page: &'static AtomicU32 = unsafe { &*PAGE.load(Ordering::Relaxed) };
         let process = Process { page, number: AtomicU32::new(0) };
         process.adopt();
         process

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::fork::Process;
 use crate::poller::Waker;
 use crate::ring::Ring;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard, Ordering};
+use std::sync::PoisonError;
 
 /// A callback from another thread.
 #[derive(Clone, Copy)]
@@ -39,6 +39,8 @@ struct Inbox {
     closed: bool,
 }
 
+/// The flags are `Relaxed`: whoever sets one rings afterwards, and the doorbell orders the two
+/// (or, for what the posts are, the lock). A flag that is seen early does no harm.
 pub struct Shared {
     doorbell: Doorbell,
     hook: HookCell<WakeHook>,
@@ -78,6 +80,7 @@ impl Shared {
     }
 
     fn mutex(&self) -> &Mutex<Inbox> {
+        // Relaxed: it changes only in a forked child, before that has other threads.
         // SAFETY: made by `new_inbox`; freed by `drop` alone. A forked child that puts
         // another one in its place has no other thread, and leaks the first.
         unsafe { &*self.inbox.load(Ordering::Relaxed) }
@@ -160,7 +163,13 @@ impl Shared {
         self.hook.call_once(|hook| hook.call());
     }
 
+    /// Is the calling thread inside the hook, and so must neither replace it nor end the loop?
+    pub fn refuse_in_hook(&self) -> Result<()> {
+        if self.hook.is_called_here() { Err(Error::DEADLOCK) } else { Ok(()) }
+    }
+
     pub fn set_hook(&self, hook: Option<WakeHook>) -> Result<()> {
+        self.refuse_in_hook()?;
         self.hook.replace(hook.map(try_box).transpose()?);
         Ok(())
     }
@@ -221,8 +230,11 @@ impl Shared {
         self.has_posts() || self.is_stopping() || self.is_woken()
     }
 
-    pub fn has_remotes(&self) -> bool {
-        self.remotes.load(Ordering::Relaxed) > 0
+    /// Is there a post, or may one still come?
+    pub fn awaits_posts(&self) -> bool {
+        // Remotes first, and `Acquire`: one that posts and then goes, between two looks or
+        // before both, must leave its post to be seen.
+        self.remotes.load(Ordering::Acquire) > 0 || self.has_posts()
     }
 
     /// Swaps the posts out against an empty queue.
@@ -282,6 +294,7 @@ impl Remote {
     /// One more sender for a loop; see `Loop::remote`.
     pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
         // Counted first: one that finds no memory is dropped, and then counted off.
+        // Relaxed: this thread is the loop's, which is all that looks at the number.
         shared.remotes.fetch_add(1, Ordering::Relaxed);
         try_box(Remote(shared.clone()))
     }
@@ -294,7 +307,8 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        self.0.remotes.fetch_sub(1, Ordering::Relaxed);
+        // Release: who sees it gone sees what it posted (`awaits_posts`).
+        self.0.remotes.fetch_sub(1, Ordering::Release);
         // The loop may have waited for nothing else.
         let _ = self.0.wake();
     }

@@ -61,7 +61,8 @@ pub unsafe extern "C" fn loop_flush(r#loop: *mut Loop) -> c_int {
 /// work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
 /// are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
 /// that any thread may call, and must not throw. NULL takes it away; when this returns, the old
-/// one runs on no thread. Returns 0, -ENOMEM, or another error. Loop's thread, not in the hook.
+/// one runs on no thread. Returns 0, -ENOMEM, -EDEADLK inside the hook, or another
+/// error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb, arg: *mut c_void) -> c_int {
     // SAFETY: the header asks for a function that may be called with `arg` on any thread.

@@ -135,9 +135,9 @@ pub(super) fn keep_panics_quiet() {
 /// function on the stack returns LOOP_ECLOSED; when the outermost has returned, the pointer
 /// is dead. Descriptors that were watched are not touched.
 ///
-/// Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD (nothing happens then), or LOOP_ECLOSED when it
-/// has been freed already in this callback. Works in a forked child and after LOOP_EPANIC.
-/// Other threads must no longer use the pointer. Loop's thread.
+/// Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD or, in the wake hook, -EDEADLK (nothing happens
+/// then), or LOOP_ECLOSED when it has been freed already in this callback. Works in a forked
+/// child and after LOOP_EPANIC. Other threads must no longer use the pointer. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_free(r#loop: *mut Loop) -> c_int {
     status(drive(r#loop, Loop::close))
