@@ -56,9 +56,9 @@ pub(super) struct Handed {
 }
 
 impl Handed {
-    fn reserve(&mut self, capacity: usize) -> Result<()> {
-        self.soons.try_reserve(capacity)?;
-        Ok(self.timers.try_reserve(capacity)?)
+    fn reserve(&mut self, count: usize) -> Result<()> {
+        self.soons.try_reserve(count)?;
+        Ok(self.timers.try_reserve(count)?)
     }
 }
 
@@ -78,7 +78,6 @@ impl Loop {
         }
         self.guarded(|| self.finish_handed())?;
         let run = Run::begin(self)?;
-        self.guarded(|| handed.borrow_mut().reserve(capacity))?;
         let rest = handed.borrow().end;
         if self.ready.peek_before(rest).is_none() {
             self.wait(self.limit(timeout))?;
@@ -88,6 +87,12 @@ impl Loop {
         let end = handed.borrow().end;
         let mut count = 0;
         while count < capacity && (count == 0 || self.is_next_pulled(end)) {
+            // For what there is, not for the caller's `capacity`, which may be any number.
+            match self.guarded(|| handed.borrow_mut().reserve(1)) {
+                Err(error) if count == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => {}
+            }
             let Some((sequence, packed)) = self.ready.pop_before(end) else { break };
             // One that turns out to be stale may be followed by a callback: look again.
             let Some(call) = self.guarded(|| Ok(self.take(sequence, packed.entry())))? else { continue };
@@ -100,8 +105,6 @@ impl Loop {
                     call.make(self);
                     self.finish_current();
                     self.still_ours()?;
-                    // It may have handed out itself, and used the room up.
-                    self.guarded(|| handed.borrow_mut().reserve(capacity))?;
                 }
             }
         }
