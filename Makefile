@@ -18,6 +18,7 @@ DEPS += curl wrk
 DEPS += python3-venv
 
 .PHONY: all lib examples demo test deps header fmt lint clean
+.PHONY: misuse abi
 
 all: lib examples
 
@@ -68,6 +69,14 @@ deps:
 # include/evloop.h from src/ffi.
 header:
 	EVLOOP_BLESS=1 $(CARGO) test --quiet --test header_is_current
+
+# docs/misuse.md from what tests/c/misuse_*.c see.
+misuse:
+	EVLOOP_BLESS=1 $(CARGO) test --quiet --test misuse
+
+# tests/abi/evloop.abi from the header and the library.
+abi:
+	EVLOOP_BLESS=1 $(CARGO) test --quiet --test abi
 
 fmt:
 	$(CARGO) fmt

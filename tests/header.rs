@@ -8,13 +8,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use harness::{
-    C_COMPILERS, CPP_COMPILERS, in_repository, is_skipped, library, output_folder, read, strict, succeed,
-};
-
-fn header() -> String {
-    read(&in_repository("include/evloop.h"))
-}
+use harness::interface::{Function, constants, declared_functions, header};
+use harness::{C_COMPILERS, CPP_COMPILERS, is_skipped, library, output_folder, strict, succeed};
 
 /// Compiles the text as C99, C11, C17 and C++17 under every compiler.
 fn assert_compiles(name: &str, text: &str) {
@@ -45,20 +40,11 @@ fn goes_together_with_linux_loop_h() {
     assert_compiles("after-linux", "#include <linux/loop.h>\n#include <evloop.h>\n");
 }
 
-/// The names of the macros, but for the include guard.
-fn constants() -> Vec<String> {
-    let header = header();
-    let defined = header.lines().filter_map(|line| line.strip_prefix("#define "));
-    let names = defined.map(|rest| rest.split_whitespace().next().unwrap().to_owned());
-    let names: Vec<String> = names.filter(|name| name != "EVLOOP_H").collect();
-    assert!(names.len() > 40, "only {names:?}");
-    names
-}
-
 #[test]
 fn every_constant_is_an_integer_for_the_compiler_and_the_preprocessor() {
     let mut text = String::from("#include <evloop.h>\nextern const long long values[];\n");
     let names = constants();
+    assert!(names.len() > 40, "only {names:?}");
     for name in &names {
         text += &format!("#if {name} != {name}\n#error {name}\n#endif\n");
     }
@@ -75,54 +61,11 @@ fn no_constant_has_a_name_that_linux_loop_h_may_take() {
     }
 }
 
-/// The text with every comment and preprocessor line blanked out, so that
-/// places in it are places in the header.
-fn bare_code(header: &str) -> String {
-    let mut code = String::new();
-    let mut rest = header;
-    while let Some((before, comment)) = rest.split_once("/*") {
-        let (comment, after) = comment.split_once("*/").expect("a comment is not closed");
-        code += before;
-        code.extend(comment.chars().map(|c| if c == '\n' { c } else { ' ' }));
-        code += "    ";
-        rest = after;
-    }
-    code += rest;
-    let is_code = |line: &str| !line.starts_with('#') && !line.starts_with("extern \"C\"");
-    let blank = |line: &str| " ".repeat(line.len());
-    let lines = code.split('\n').map(|l| if is_code(l) { l.to_owned() } else { blank(l) });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Every declared function, with the number of the line (from 0) where its
-/// declaration begins.
-fn declared_functions() -> Vec<(String, usize)> {
-    let code = bare_code(&header());
-    let mut functions = Vec::new();
-    let mut line = 0;
-    for declaration in code.split_inclusive(';') {
-        let space = declaration.len() - declaration.trim_start().len();
-        let first_line = line + declaration[..space].matches('\n').count();
-        line += declaration.matches('\n').count();
-        let declaration = declaration.trim_start();
-        if declaration.starts_with("typedef") {
-            continue;
-        }
-        let Some((head, _)) = declaration.split_once('(') else {
-            continue;
-        };
-        let name = head.trim_end().rsplit([' ', '*', '\n']).next().unwrap();
-        functions.push((name.to_owned(), first_line));
-    }
-    assert!(functions.len() > 30, "only {functions:?}");
-    functions
-}
-
 #[test]
 fn every_function_is_documented() {
     let header = header();
     let lines: Vec<&str> = header.lines().collect();
-    for (name, line) in declared_functions() {
+    for Function { name, line, .. } in declared_functions() {
         let above = &lines[..line];
         let is_comment = above.last().is_some_and(|last| last.trim_end().ends_with("*/"));
         assert!(is_comment, "{name}: no comment directly above it, at line {}", line + 1);
@@ -135,7 +78,7 @@ fn every_function_is_documented() {
 
 #[test]
 fn exactly_the_functions_of_the_header_are_exported() {
-    let declared: BTreeSet<String> = declared_functions().into_iter().map(|f| f.0).collect();
+    let declared: BTreeSet<String> = declared_functions().into_iter().map(|f| f.name).collect();
     let symbols = succeed(Command::new("nm").args(["-D", "--defined-only"]).arg(library()));
     let symbols = symbols.unwrap_or_else(|error| panic!("{error}"));
     let names = symbols.lines().map(|line| line.split_whitespace().last().unwrap().to_owned());

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod installed;
+pub mod interface;
 
 use std::fs;
 use std::io::Write;
@@ -127,6 +128,21 @@ pub fn limited(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", &TIME_LIMIT_SECONDS.to_string()]).arg(program);
     command
+}
+
+/// Compares what a test has made with the committed file; under EVLOOP_BLESS=1 writes it first.
+/// `how` is the make target that does so.
+pub fn assert_committed(path: &str, made: &str, how: &str) {
+    let file = in_repository(path);
+    if std::env::var_os("EVLOOP_BLESS").is_some() {
+        fs::write(&file, made).unwrap();
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    let is_in = |text: &str, line: &str| text.lines().any(|other| other == line);
+    let lost: Vec<&str> = committed.lines().filter(|line| !is_in(made, line)).collect();
+    let added: Vec<&str> = made.lines().filter(|line| !is_in(&committed, line)).collect();
+    let (lost, added) = (lost.join("\n- "), added.join("\n+ "));
+    assert!(made == committed, "{path} differs:\n- {lost}\n+ {added}\nif that is meant: `{how}`");
 }
 
 /// Runs a command to its end: its standard output, or all it said if it failed.
