@@ -101,7 +101,10 @@ fn everything_comes_from_one_registry_and_is_locked() {
     for (name, version, source) in files.flat_map(locked) {
         match source {
             Some(source) => {
-                assert_eq!(source, "registry+https://github.com/rust-lang/crates.io-index", "{name} {version}")
+                assert_eq!(
+                    source, "registry+https://github.com/rust-lang/crates.io-index",
+                    "{name} {version}"
+                )
             }
             None => assert!(name.starts_with("evloop"), "{name} {version} comes from a path"),
         }
