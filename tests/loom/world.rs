@@ -105,8 +105,11 @@ impl Side {
         Side { shared: Shared::new(waker.clone(), fork::Process, true).unwrap(), waker }
     }
 
+    /// At rest.
     pub fn set_hook(&self, host: &Host) {
         self.shared.set_hook(Some(host.hook())).unwrap();
+        // A loop that has a host hears who rings at its rest; another one does not.
+        self.shared.end_run();
     }
 
     /// The posts that the loop sees without being told.
