@@ -5,15 +5,12 @@
 
 #include "check.h"
 
-#define PLACE(type, field, offset, kind)                                      \
-  _Static_assert(offsetof(type, field) == (offset), #type "." #field);        \
-  _Static_assert(sizeof(((type *)0)->field) == sizeof(kind), #type "." #field); \
-  static inline kind *kind_of_##type##_##field(type *whole) { return &whole->field; }
+#define PLACE(type, field, offset, kind)                               \
+  _Static_assert(offsetof(type, field) == (offset), #type "." #field); \
+  _Static_assert(_Generic(((type *)0)->field, kind: 1, default: 0), #type "." #field);
 #define SIZE(type, size)                         \
   _Static_assert(sizeof(type) == (size), #type); \
   _Static_assert(_Alignof(type) == 8, #type);
-
-typedef void *pointer;
 
 PLACE(loop_options_t, size, 0, uint32_t)
 PLACE(loop_options_t, flags, 4, uint32_t)
@@ -24,7 +21,7 @@ PLACE(loop_options_t, virtual_start_ns, 24, uint64_t)
 SIZE(loop_options_t, 32)
 
 PLACE(loop_event_t, handle, 0, int64_t)
-PLACE(loop_event_t, arg, 8, pointer)
+PLACE(loop_event_t, arg, 8, void *)
 PLACE(loop_event_t, kind, 16, uint32_t)
 PLACE(loop_event_t, fd, 20, int32_t)
 PLACE(loop_event_t, events, 24, uint32_t)
