@@ -8,16 +8,18 @@
 #include <dlfcn.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+/* Several threads may count at once. */
 static struct counts {
-  int add, mod, del, waits;
-  int writes;
-  int others; /* reads, polls, timers, anything through syscall() */
-  int clocks; /* of CLOCK_MONOTONIC: cheap, so not among CHECK_CALLS */
+  atomic_int add, mod, del, waits;
+  atomic_int writes;
+  atomic_int others; /* reads, polls, timers, anything through syscall() */
+  atomic_int clocks; /* of CLOCK_MONOTONIC: cheap, so not among CHECK_CALLS */
 } counted;
 
 static void (*when_asleep)(void); /* called once inside the next wait that may block */
@@ -31,16 +33,18 @@ static void count_wait(int may_block) {
 }
 
 /* Makes `real` the C library's function of that name. */
-#define FIND_REAL(real, name)                       \
-  do {                                              \
-    if (real == NULL) {                             \
-      void *found = dlsym(RTLD_NEXT, name);         \
-      memcpy(&real, &found, sizeof real);           \
-    }                                               \
+#define FIND_REAL(real, name)                               \
+  do {                                                      \
+    static void *_Atomic found;                             \
+    void *function = found;                                 \
+    if (function == NULL) {                                 \
+      found = function = dlsym(RTLD_NEXT, name);            \
+    }                                                       \
+    memcpy(&real, &function, sizeof real);                  \
   } while (0)
 
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event) {
-  static int (*real)(int, int, int, struct epoll_event *);
+  int (*real)(int, int, int, struct epoll_event *);
   FIND_REAL(real, "epoll_ctl");
   counted.add += op == EPOLL_CTL_ADD;
   counted.mod += op == EPOLL_CTL_MOD;
@@ -49,14 +53,14 @@ int epoll_ctl(int set, int op, int fd, struct epoll_event *event) {
 }
 
 int epoll_wait(int set, struct epoll_event *events, int max, int timeout) {
-  static int (*real)(int, struct epoll_event *, int, int);
+  int (*real)(int, struct epoll_event *, int, int);
   FIND_REAL(real, "epoll_wait");
   count_wait(timeout != 0);
   return real(set, events, max, timeout);
 }
 
 int epoll_pwait(int set, struct epoll_event *events, int max, int timeout, const sigset_t *mask) {
-  static int (*real)(int, struct epoll_event *, int, int, const sigset_t *);
+  int (*real)(int, struct epoll_event *, int, int, const sigset_t *);
   FIND_REAL(real, "epoll_pwait");
   count_wait(timeout != 0);
   return real(set, events, max, timeout, mask);
@@ -64,14 +68,14 @@ int epoll_pwait(int set, struct epoll_event *events, int max, int timeout, const
 
 int epoll_pwait2(int set, struct epoll_event *events, int max, const struct timespec *timeout,
                  const sigset_t *mask) {
-  static int (*real)(int, struct epoll_event *, int, const struct timespec *, const sigset_t *);
+  int (*real)(int, struct epoll_event *, int, const struct timespec *, const sigset_t *);
   FIND_REAL(real, "epoll_pwait2");
   count_wait(timeout == NULL || timeout->tv_sec != 0 || timeout->tv_nsec != 0);
   return real(set, events, max, timeout, mask);
 }
 
 long syscall(long number, ...) {
-  static long (*real)(long, ...);
+  long (*real)(long, ...);
   long a[6];
   va_list list;
   va_start(list, number);
@@ -90,42 +94,42 @@ long syscall(long number, ...) {
 }
 
 ssize_t write(int fd, const void *bytes, size_t length) {
-  static ssize_t (*real)(int, const void *, size_t);
+  ssize_t (*real)(int, const void *, size_t);
   FIND_REAL(real, "write");
   counted.writes++;
   return real(fd, bytes, length);
 }
 
 ssize_t read(int fd, void *bytes, size_t length) {
-  static ssize_t (*real)(int, void *, size_t);
+  ssize_t (*real)(int, void *, size_t);
   FIND_REAL(real, "read");
   counted.others++;
   return real(fd, bytes, length);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout) {
-  static int (*real)(struct pollfd *, nfds_t, int);
+  int (*real)(struct pollfd *, nfds_t, int);
   FIND_REAL(real, "poll");
   counted.others++;
   return real(fds, count, timeout);
 }
 
 int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask) {
-  static int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
+  int (*real)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
   FIND_REAL(real, "ppoll");
   counted.others++;
   return real(fds, count, timeout, mask);
 }
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old) {
-  static int (*real)(int, int, const struct itimerspec *, struct itimerspec *);
+  int (*real)(int, int, const struct itimerspec *, struct itimerspec *);
   FIND_REAL(real, "timerfd_settime");
   counted.others++;
   return real(fd, flags, value, old);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
-  static int (*real)(clockid_t, struct timespec *);
+  int (*real)(clockid_t, struct timespec *);
   FIND_REAL(real, "clock_gettime");
   counted.clocks += clock == CLOCK_MONOTONIC;
   return real(clock, time);

@@ -7,6 +7,7 @@
 #include "host_support.h"
 
 #include <semaphore.h>
+#include <stdatomic.h>
 
 /* The GUI: a queue of events, of which other threads may push some. */
 enum event { RUN_THE_LOOP, KEY_PRESSED, QUIT };
@@ -39,7 +40,7 @@ struct helper {
   pthread_t thread;
   int loop_fd;
   sem_t loop_has_run;
-  volatile int is_over;
+  atomic_int is_over;
   int wake_ups;
 };
 
