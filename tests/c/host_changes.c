@@ -160,7 +160,7 @@ static void change_in_a_later_turn(loop_t *l, void *arg) {
   (void)arg;
   count_from_here();
   CHECK_EQ(loop_watch_update(l, handle, LOOP_READABLE), 0);
-  CHECK(loop_call_later(l, MS(1), count_run, &runs) > 0);
+  CHECK(loop_call_later(l, MS(50), count_run, &runs) > 0);
   CHECK_TOLD(0, 0, 0);
 }
 
