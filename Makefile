@@ -91,6 +91,7 @@ clean:
 
 # Benchmarks; installing, man pages and the documentation site, packages.
 include benches/bench.mk
+include tests/sanitizers/tools.mk
 include packaging/library.mk packaging/install.mk packaging/docs.mk packaging/packages.mk
 # The oldest Rust, advisories, memory orderings.
 include packaging/supply.mk

@@ -5,15 +5,15 @@ mod harness;
 
 use std::path::Path;
 
-use harness::{C_COMPILERS, CPP_COMPILERS, files, limited, run, succeed, trial};
+use harness::{c_compilers, cpp_compilers, files, limited, run, succeed, trial};
 
 fn main() {
     let mut trials = Vec::new();
     for source in files("tests/c", &["c"]) {
-        trials.extend(C_COMPILERS.map(|compiler| trial(&source, compiler, passes)));
+        trials.extend(c_compilers().into_iter().map(|compiler| trial(&source, compiler, passes)));
     }
     for source in files("tests/cpp", &["cpp"]) {
-        trials.extend(CPP_COMPILERS.map(|compiler| trial(&source, compiler, passes)));
+        trials.extend(cpp_compilers().into_iter().map(|compiler| trial(&source, compiler, passes)));
     }
     run(trials)
 }

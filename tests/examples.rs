@@ -22,7 +22,8 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{C_COMPILERS, TIME_LIMIT_SECONDS, files, in_repository, read, run, title, trial};
+use harness::tools::{self, watched};
+use harness::{TIME_LIMIT_SECONDS, c_compilers, files, in_repository, read, run, title, trial};
 use libtest_mimic::Trial;
 
 const TIME_LIMIT: Duration = Duration::from_secs(TIME_LIMIT_SECONDS);
@@ -62,11 +63,14 @@ fn main() {
     let mut trials = Vec::new();
     for source in files("c_examples", &["c"]) {
         let check = checks.get(source.file_stem().unwrap().to_str().unwrap()).copied();
-        for compiler in C_COMPILERS {
+        for compiler in c_compilers() {
             trials.push(trial(&source, compiler, move |program| {
                 check.ok_or("tests/examples.rs has no check of this example")?(program);
                 Ok(())
             }));
+        }
+        if tools::current().is_some() {
+            continue;
         }
         let name = format!("{} is short and says what it shows", title(&source));
         trials.push(Trial::test(name, move || {
@@ -77,7 +81,7 @@ fn main() {
             Ok(())
         }));
     }
-    for name in checks.into_keys() {
+    for name in checks.into_keys().filter(|_| tools::current().is_none()) {
         let source = in_repository(&format!("c_examples/{name}.c"));
         trials.push(Trial::test(format!("{name} is there"), move || {
             source.exists().then_some(()).ok_or_else(|| "is missing".into())
@@ -137,7 +141,7 @@ fn signal(pid: u32, number: i32) {
 }
 
 fn output(program: &Path) -> String {
-    Running::start(Command::new(program).stdin(Stdio::null())).finish()
+    Running::start(watched(program).stdin(Stdio::null())).finish()
 }
 
 /// Runs it to the end, which must not come before its timers allow.
@@ -292,7 +296,7 @@ fn many_lines() -> (String, String) {
 }
 
 fn stdin_lines_of_a_pipe(program: &Path) {
-    let mut running = Running::start(Command::new(program).stdin(Stdio::piped()));
+    let mut running = Running::start(watched(program).stdin(Stdio::piped()));
     let mut stdin = running.child.stdin.take().unwrap();
     stdin.write_all(b"one\ntw").unwrap();
     assert_eq!(running.line(), "1: one\n");
@@ -302,7 +306,7 @@ fn stdin_lines_of_a_pipe(program: &Path) {
     assert_eq!(running.finish(), "3: \n4: four\n");
 
     let (input, expected) = many_lines();
-    let mut running = Running::start(Command::new(program).stdin(Stdio::piped()));
+    let mut running = Running::start(watched(program).stdin(Stdio::piped()));
     let mut stdin = running.child.stdin.take().unwrap();
     let writer = thread::spawn(move || stdin.write_all(input.as_bytes()).unwrap());
     assert_eq!(running.finish(), expected);
@@ -314,13 +318,13 @@ fn stdin_lines_of_a_file(program: &Path) {
     let path = program.with_extension("input");
     fs::write(&path, input).unwrap();
     let file = File::open(&path).unwrap();
-    assert_eq!(Running::start(Command::new(program).stdin(file)).finish(), expected);
+    assert_eq!(Running::start(watched(program).stdin(file)).finish(), expected);
 }
 
 fn stdin_lines_of_a_terminal(program: &Path) {
     let (mut user, terminal) = open_terminal();
     let stdin = terminal.try_clone().unwrap();
-    let mut running = Running::start(Command::new(program).stdin(stdin));
+    let mut running = Running::start(watched(program).stdin(stdin));
     user.write_all(b"one\n").unwrap();
     assert_eq!(running.line(), "1: one\n");
     assert!(!is_nonblocking(&terminal), "the shell would share that");
@@ -347,7 +351,7 @@ fn is_nonblocking(file: &File) -> bool {
 }
 
 fn echo_server(program: &Path) {
-    let mut server = Running::start(Command::new(program).arg("0"));
+    let mut server = Running::start(watched(program).arg("0"));
     let line = server.line();
     let address = line.trim_end().strip_prefix("listening on ").expect(&line).to_owned();
     let connect = || connect(&address);

@@ -123,7 +123,9 @@ static inline int under_valgrind(void) {
 }
 
 /* 1 %, and some slack for the unoptimised library on a busy machine. */
-static inline uint64_t cpu_allowed(uint64_t ns) { return (ns / 100 + MS(20)) * (under_valgrind() ? 50 : 1); }
+static inline uint64_t cpu_allowed(uint64_t ns) {
+  return (ns / 100 + MS(20)) * (under_valgrind() ? 50 : CHECK_SLOWDOWN);
+}
 
 /* For how many calls a wait that nothing ends may take: its time comes in pieces. */
 static inline int waits_allowed(void) { return under_valgrind() ? 1000 : 4; }

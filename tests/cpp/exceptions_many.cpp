@@ -6,7 +6,7 @@
 
 #include "throwing.hpp"
 
-static const int many = 100000;
+static const int many = 100000 / CHECK_SLOWDOWN;
 static int thrown_alive = 0;
 
 struct Numbered {

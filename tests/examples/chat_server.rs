@@ -3,25 +3,26 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use super::super::harness::is_skipped;
-use super::{Server, set_descriptor_limit, with_valgrind};
+use super::super::harness::tools::{self, watched};
+use super::{Server, set_descriptor_limit};
 
 pub fn chat_server(program: &Path) {
     // Two crowds at once would need more descriptors than this process has.
     static ONE_CROWD_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_CROWD_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if tools::current().is_some() {
+        // A tool needs memory and descriptors of its own.
+        chat(Server::start(watched(program).arg("0")), 100);
+        return;
+    }
     // The servers have this limit too, since they are started from here.
     let crowd = (set_descriptor_limit(0, 15_000) - 1000).min(10_000);
-    let server = Server::start(Command::new(program).arg("0"));
+    let server = Server::start(watched(program).arg("0"));
     let memory = chat(server, crowd);
     assert!(memory < crowd * 40 + 20_000, "{memory} KB for {crowd} clients");
     newcomers_wait_for_descriptors(program);
-    if !is_skipped("valgrind") {
-        chat(Server::start(with_valgrind(program).arg("0")), 100);
-    }
 }
 
 /// A long evening with a crowd of this size. Returns the server's peak memory.
@@ -129,7 +130,7 @@ fn too_long_a_line_is_the_end(mut client: TcpStream) {
 }
 
 fn newcomers_wait_for_descriptors(program: &Path) {
-    let server = Server::start(Command::new(program).arg("0"));
+    let server = Server::start(watched(program).arg("0"));
     let at_rest = server.open_descriptors();
     set_descriptor_limit(server.pid(), at_rest + 10);
     let mut inside: Vec<TcpStream> = (0..15).map(|_| server.connect()).collect();

@@ -10,22 +10,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::TIME_LIMIT;
-use super::super::harness::is_skipped;
-use super::{Server, is_reset, set_descriptor_limit, with_time_limit, with_valgrind};
+use super::super::harness::tools::{self, watched};
+use super::{Server, is_reset, set_descriptor_limit, with_time_limit};
 
 /// Up to how much memory a proxy may have, however much goes through it.
 const PROXY_MEMORY_KB: usize = 30_000;
 
 pub fn proxy(program: &Path) {
     let target = listen("127.0.0.1:0".parse().unwrap());
-    let memory = relay(Proxy::start(Command::new(program), &target), 512 << 20, 1000);
-    assert!(memory < PROXY_MEMORY_KB, "{memory} KB");
-    a_target_that_refuses(Command::new(program));
-    newcomers_wait_for_descriptors(program);
-    if !is_skipped("valgrind") {
-        a_target_that_refuses(with_valgrind(program));
-        relay(Proxy::start(with_valgrind(program), &target), 16 << 20, 50);
+    a_target_that_refuses(watched(program));
+    if tools::current().is_some() {
+        // A tool needs memory and descriptors of its own.
+        relay(Proxy::start(watched(program), &target), 16 << 20, 50);
+        return;
     }
+    let memory = relay(Proxy::start(watched(program), &target), 512 << 20, 1000);
+    assert!(memory < PROXY_MEMORY_KB, "{memory} KB");
+    newcomers_wait_for_descriptors(program);
 }
 
 /// A proxy and its target.
@@ -244,7 +245,7 @@ fn a_target_that_refuses(mut command: Command) {
 
 fn newcomers_wait_for_descriptors(program: &Path) {
     let target = listen("127.0.0.1:0".parse().unwrap());
-    let proxy = Proxy::start(Command::new(program), &target);
+    let proxy = Proxy::start(watched(program), &target);
     let at_rest = proxy.server.open_descriptors();
     for room in [8, 9] {
         set_descriptor_limit(proxy.server.pid(), at_rest + room);

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use super::harness::tools::watched;
 use super::{Running, output, output_after};
 
 /// The numbers of a text, of "p99 1.5 ms" the second too.
@@ -15,7 +16,7 @@ fn numbers(text: &str) -> Vec<f64> {
 pub fn workers(program: &Path) {
     assert_eq!(output(program), "17984 primes, 200 results, 0 not delivered\n");
     for wanted in ["1", "20", "199"] {
-        let output = Running::start(Command::new(program).arg(wanted)).finish();
+        let output = Running::start(watched(program).arg(wanted)).finish();
         let [primes, delivered, undelivered] = numbers(&output)[..] else { panic!("{output}") };
         // The snapshot in which the last one came may hold more.
         assert!(delivered >= wanted.parse().unwrap(), "{output}");
@@ -38,7 +39,7 @@ pub fn frame_loop(program: &Path) {
 }
 
 pub fn foreign_poll(program: &Path) {
-    let mut running = Running::start(Command::new(program).stdin(Stdio::piped()));
+    let mut running = Running::start(watched(program).stdin(Stdio::piped()));
     let mut stdin = running.child.stdin.take().unwrap();
     for line in ["one\n", "two\n"] {
         let start = Instant::now();

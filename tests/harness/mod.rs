@@ -6,6 +6,7 @@
 
 pub mod installed;
 pub mod interface;
+pub mod tools;
 
 use std::fs;
 use std::io::Write;
@@ -19,6 +20,19 @@ use libtest_mimic::{Arguments, Trial};
 pub const C_COMPILERS: [&str; 2] = ["gcc", "clang"];
 pub const CPP_COMPILERS: [&str; 2] = ["g++", "clang++"];
 pub const TIME_LIMIT_SECONDS: u64 = 120;
+
+/// All compilers of C, or the one that the tool wants.
+pub fn c_compilers() -> Vec<&'static str> {
+    tools::current().map_or(C_COMPILERS.to_vec(), |tool| vec![tool.compilers[0]])
+}
+
+pub fn cpp_compilers() -> Vec<&'static str> {
+    tools::current().map_or(CPP_COMPILERS.to_vec(), |tool| vec![tool.compilers[1]])
+}
+
+pub fn time_limit_seconds() -> u64 {
+    TIME_LIMIT_SECONDS * tools::current().map_or(1, |tool| tool.slowdown)
+}
 
 /// A path in the repository.
 pub fn in_repository(path: &str) -> PathBuf {
@@ -49,8 +63,12 @@ pub fn title(source: &Path) -> String {
 }
 
 /// The cdylib: cargo puts it beside the test programs, `cargo build` one
-/// folder above as well (there it may be an older one).
+/// folder above as well (there it may be an older one). Or the one that was
+/// built for a tool.
 pub fn library() -> PathBuf {
+    if let Some(library) = tools::current().and_then(tools::Tool::library) {
+        return library;
+    }
     let test_program = std::env::current_exe().unwrap();
     test_program
         .ancestors()
@@ -61,13 +79,14 @@ pub fn library() -> PathBuf {
         .expect("libevloop.so beside the test program")
 }
 
-/// Where programs are built: `target/<profile>/c-tests`. The library is there
-/// under both its names, for the linker and for the loader.
+/// Where programs are built: `target/<profile>/c-tests`, or `target/<tool>/c-tests`.
+/// The library is there under both its names, for the linker and for the loader.
 pub fn output_folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let test_program = std::env::current_exe().unwrap();
-        let folder = test_program.ancestors().nth(2).unwrap().join("c-tests");
+        let profile = test_program.ancestors().nth(2).unwrap().to_owned();
+        let folder = tools::current().map_or(profile, tools::Tool::folder).join("c-tests");
         fs::create_dir_all(&folder).unwrap();
         for name in ["libevloop.so", "libevloop.so.0"] {
             // Renamed into place: another run of the tests may be using the old one.
@@ -114,19 +133,28 @@ pub fn build(compiler: &str, source: &Path) -> Result<PathBuf, String> {
     let folder = output_folder();
     let program = folder.join(format!("{}-{compiler}", title(source).replace('/', "-")));
     let mut command = strict(compiler, if is_cpp { "c++17" } else { "c11" })?;
+    if let Some(tool) = tools::current() {
+        tool.compile(&mut command);
+    }
     command.arg(source).arg("-o").arg(&program);
     command.arg("-L").arg(folder).arg("-levloop");
     command.arg(format!("-Wl,-rpath,{}", folder.display()));
     command.args(link_line.unwrap_or("-lpthread").split_whitespace());
+    if let Some(tool) = tools::current() {
+        tool.link(&mut command);
+    }
     succeed(&mut command)?;
     Ok(program)
 }
 
 /// The command for a program that is killed, with all its children, when the
-/// time is up.
+/// time is up; under the tool, if there is one.
 pub fn limited(program: &Path) -> Command {
+    let watched = tools::watched(program);
     let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", &TIME_LIMIT_SECONDS.to_string()]).arg(program);
+    command.args(["-s", "KILL", &time_limit_seconds().to_string()]);
+    command.arg(watched.get_program()).args(watched.get_args());
+    command.envs(watched.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command
 }
 
@@ -161,12 +189,13 @@ pub fn succeed(command: &mut Command) -> Result<String, String> {
 fn explain(status: ExitStatus) -> String {
     const KILLED: i32 = 128 + libc::SIGKILL;
     match status.code() {
-        Some(KILLED) => format!("killed, as after {TIME_LIMIT_SECONDS} s"),
+        Some(KILLED) => format!("killed, as after {} s", time_limit_seconds()),
         _ => status.to_string(),
     }
 }
 
-/// One trial of this source under this compiler; ignored if that is skipped.
+/// One trial of this source under this compiler; ignored if that is skipped, or
+/// if the tool cannot run it.
 pub fn trial(
     source: &Path,
     compiler: &'static str,
@@ -174,14 +203,22 @@ pub fn trial(
 ) -> Trial {
     let name = format!("{} [{compiler}]", title(source));
     let source = source.to_owned();
-    Trial::test(name, move || Ok(check(&build(compiler, &source)?)?)).with_ignored_flag(is_skipped(compiler))
+    let is_excused = tools::current().is_some_and(|tool| tool.excuse(&source).is_some());
+    let trial = Trial::test(name, move || Ok(tools::check_watched(&build(compiler, &source)?, check)?));
+    trial.with_ignored_flag(is_skipped(compiler) || is_excused)
 }
 
 /// Runs the trials, two at a time at most, and ends the process.
 pub fn run(trials: Vec<Trial>) -> ! {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(arguments.test_threads.map_or(2, |n| n.min(2)));
-    libtest_mimic::run(&arguments, trials).exit()
+    tools::print_excuses();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if tools::current().is_some() && conclusion.num_passed + conclusion.num_failed == 0 {
+        eprintln!("no program was run under the tool");
+        std::process::exit(1);
+    }
+    conclusion.exit()
 }
 
 /// Is this compiler absent, and may it be?

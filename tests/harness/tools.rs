@@ -1,0 +1,199 @@
+//! Tools that watch the C and C++ tests and the examples as they run. `make asan`, `make tsan` and
+//! `make memcheck` name one in EVLOOP_TOOL: every program is then built for it, against the
+//! library that was built for it, and run under it, with one compiler (the ordinary run has all of
+//! them). A run fails also for what the tool says of a child that the test does not ask about.
+//! What cannot be run under a tool stands in its list here, with the reason.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::{files, in_repository, title};
+
+pub struct Tool {
+    name: &'static str,
+    pub compilers: [&'static str; 2],
+    /// How its runtime is called in rustc's own libraries, of which the program gets one for
+    /// itself and the library: those of gcc and clang know other versions of the calls.
+    runtime: Option<&'static str>,
+    flags: &'static [&'static str],
+    wrapper: &'static [&'static str],
+    /// An environment variable, and what it says beside where reports go.
+    options: (&'static str, &'static str),
+    /// For hang guards, numbers of rounds and limits of CPU time.
+    pub slowdown: u64,
+    /// Beside those of `OF_NO_TOOL`.
+    not_run: &'static [(&'static str, &'static str)],
+}
+
+const OWN_MALLOC: &str = "replaces malloc, as the tool does";
+const OF_NO_TOOL: [(&str, &str); 4] = [
+    ("c/law_11_growth", OWN_MALLOC),
+    ("c/law_11_no_allocation", OWN_MALLOC),
+    ("c/pull_no_allocation", OWN_MALLOC),
+    ("c/thread_posts_memory", OWN_MALLOC),
+];
+
+const TOOLS: [Tool; 3] = [
+    Tool {
+        name: "asan",
+        compilers: ["clang", "clang++"],
+        runtime: Some("asan"),
+        flags: &["-fsanitize=address", "-fno-sanitize-link-runtime", "-fno-omit-frame-pointer"],
+        wrapper: &[],
+        options: ("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"),
+        slowdown: 4,
+        not_run: &[],
+    },
+    Tool {
+        name: "tsan",
+        compilers: ["clang", "clang++"],
+        runtime: Some("tsan"),
+        flags: &["-fsanitize=thread", "-fno-sanitize-link-runtime", "-fno-omit-frame-pointer"],
+        wrapper: &[],
+        options: ("TSAN_OPTIONS", "second_deadlock_stack=1:history_size=4"),
+        slowdown: 4,
+        not_run: &[],
+    },
+    Tool {
+        name: "memcheck",
+        compilers: ["gcc", "g++"],
+        runtime: None,
+        flags: &[],
+        wrapper: &[
+            "valgrind",
+            "--quiet",
+            "--fair-sched=yes",
+            "--num-callers=30",
+            "--leak-check=full",
+            "--show-leak-kinds=definite,indirect,possible",
+            "--errors-for-leak-kinds=definite,indirect,possible",
+            "--error-exitcode=99",
+        ],
+        options: ("", ""),
+        slowdown: 20,
+        not_run: &[("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know")],
+    },
+];
+
+/// The tool that this run is for, if it is for one.
+pub fn current() -> Option<&'static Tool> {
+    let name = std::env::var("EVLOOP_TOOL").ok()?;
+    Some(TOOLS.iter().find(|tool| tool.name == name).unwrap_or_else(|| panic!("no tool is called {name}")))
+}
+
+impl Tool {
+    pub fn folder(&self) -> PathBuf {
+        in_repository("target").join(self.name)
+    }
+
+    /// The library that was built for it; memcheck takes the ordinary one.
+    pub fn library(&self) -> Option<PathBuf> {
+        self.runtime.map(|_| self.folder().join("libevloop.so"))
+    }
+
+    /// Why this test is not run under it, if so.
+    pub fn excuse(&self, source: &Path) -> Option<&'static str> {
+        let title = title(source);
+        self.not_run().find(|(name, _)| *name == title).map(|(_, reason)| reason)
+    }
+
+    fn not_run(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        OF_NO_TOOL.into_iter().chain(self.not_run.iter().copied())
+    }
+
+    /// What the compiler is told before the source, and the linker after it.
+    pub fn compile(&self, command: &mut Command) {
+        command.args(self.flags).arg(format!("-DCHECK_SLOWDOWN={}", self.slowdown));
+    }
+
+    pub fn link(&self, command: &mut Command) {
+        if let Some(runtime) = self.runtime {
+            command.arg("-Wl,--whole-archive").arg(runtime_path(runtime)).arg("-Wl,--no-whole-archive");
+            // The library finds the runtime in the program.
+            command.args(["-rdynamic", "-lpthread", "-ldl", "-lm", "-lrt"]);
+        }
+    }
+
+    fn watched(&self, program: &Path) -> Command {
+        let reports = program.with_extension("report");
+        let Some((wrapper, arguments)) = self.wrapper.split_first() else {
+            let mut command = Command::new(program);
+            let (variable, options) = self.options;
+            command.env(variable, format!("{options}:log_path={}", reports.display()));
+            return command;
+        };
+        let mut command = Command::new(wrapper);
+        command.args(arguments).arg(format!("--log-file={}.%p", reports.display())).arg(program);
+        command
+    }
+}
+
+/// The command that runs a program, under the tool if there is one.
+pub fn watched(program: &Path) -> Command {
+    current().map_or_else(|| Command::new(program), |tool| tool.watched(program))
+}
+
+fn runtime_path(name: &str) -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let folder = super::succeed(Command::new(rustc).args(["--print", "target-libdir"])).unwrap();
+        let ending = format!("_rt.{name}.a");
+        let found = fs::read_dir(folder.trim()).unwrap().map(|entry| entry.unwrap().path());
+        let runtime = found.into_iter().find(|path| path.to_string_lossy().ends_with(&ending));
+        runtime.unwrap_or_else(|| panic!("this Rust toolchain has no lib*{ending} in {folder}"))
+    })
+}
+
+/// Checks a program; what the tool reports of it or of its children is a failure.
+pub fn check_watched(program: &Path, check: impl FnOnce(&Path) -> Result<(), String>) -> Result<(), String> {
+    if current().is_none() {
+        return check(program);
+    }
+    for report in report_files(program) {
+        fs::remove_file(report).unwrap();
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| check(program)));
+    let found: Vec<String> = report_files(program).iter().map(|path| errors(path)).collect();
+    match (outcome, found.concat()) {
+        (Ok(result), reports) if reports.is_empty() => result,
+        (Ok(Err(error)), reports) => Err(format!("{error}\n{reports}")),
+        (Err(panic), reports) if reports.is_empty() => resume_unwind(panic),
+        (_, reports) => Err(reports),
+    }
+}
+
+/// One for each process of the program.
+fn report_files(program: &Path) -> Vec<PathBuf> {
+    let report = program.with_extension("report");
+    let start = format!("{}.", report.file_name().unwrap().to_string_lossy());
+    let entries = fs::read_dir(program.parent().unwrap()).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&start)).collect()
+}
+
+/// The lines of a report that are not valgrind's remarks about itself ("--1234-- ").
+fn errors(report: &Path) -> String {
+    let text = String::from_utf8_lossy(&fs::read(report).unwrap()).into_owned();
+    text.lines().filter(|line| !line.starts_with("--")).map(|line| format!("{line}\n")).collect()
+}
+
+/// Says what is not run, and why. An excuse for what is not there is an error.
+pub fn print_excuses() {
+    let Some(tool) = current() else { return };
+    let mut sources = files("tests/c", &["c"]);
+    sources.extend(files("tests/cpp", &["cpp"]));
+    sources.extend(files("c_examples", &["c"]));
+    let titles: Vec<String> = sources.iter().map(|source| title(source)).collect();
+    for (name, reason) in tool.not_run() {
+        assert!(
+            titles.iter().any(|title| title == name),
+            "{name} is excused from {}, but is not there",
+            tool.name
+        );
+        println!("not run under {}: {name}: {reason}", tool.name);
+    }
+}
