@@ -10,7 +10,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-enum { POSTERS = 4, CHILDREN = 100 };
+enum { POSTERS = 4, CHILDREN = 100 / CHECK_SLOWDOWN };
 
 static loop_t *loop;
 static loop_remote_t *remote;

@@ -24,7 +24,7 @@ static void stop_run(loop_t *loop, void *arg) {
 
 /* ---- posts that come while the loop takes posts over */
 
-enum { BURSTS = 20000, IN_A_BURST = 3 };
+enum { BURSTS = 20000 / CHECK_SLOWDOWN, IN_A_BURST = 3 };
 static atomic_int answered;
 
 static void answer(loop_t *loop, void *arg) {
