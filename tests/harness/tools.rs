@@ -74,7 +74,11 @@ const TOOLS: [Tool; 3] = [
         ],
         options: ("", ""),
         slowdown: 20,
-        not_run: &[("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know")],
+        not_run: &[
+            ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
+            ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),
+            ("c/fork_threads", "its children lose what other threads had in hand at the fork"),
+        ],
     },
 ];
 
