@@ -83,6 +83,15 @@ def number(value):
     return f"{value:.3g}"
 
 
+COUNT_TEXTS = {
+    "instructions": "In user space, by callgrind, the workload's own loop and callback included. None of the four tables of "
+                    "counts depends on how busy the machine is, but for the wait for single timers.",
+    "clock reads": "Calls of `clock_gettime`, which are no system calls.",
+    "allocations": "Calls of `malloc` and its kin.",
+    "system calls": "By strace; with [loop_fd], of a loop whose loop_fd was asked for.",
+}
+
+
 def tables(result):
     """[(title, text, columns, [(row title, cells, [(verdict, is_met)])])], for every form of output."""
     found = []
@@ -96,11 +105,7 @@ def tables(result):
         ]
         if lines:
             found.append((section.title, section.text, names, lines))
-    for kind, text in (
-        ("instructions", "In user space, the workload's own loop and callback included, by callgrind."),
-        ("system calls", "By strace; with [loop_fd], of a loop whose loop_fd was asked for. Neither table depends on how busy the "
-                         "machine is, but for the wait for single timers."),
-    ):
+    for kind, text in COUNT_TEXTS.items():
         mine = result.counts.get("evloop", {})
         names = result.columns()
         lines = [
