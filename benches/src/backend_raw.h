@@ -1,6 +1,7 @@
 /* The limit: a loop written by hand for these workloads on epoll, an eventfd and a timerfd,
- * with a heap (or with -DRAW_WHEEL a timing wheel) for the timers. It checks nothing, promises no
- * order between its parts, and would not survive a user; it shows what the work itself costs. */
+ * with a heap (or with -DRAW_WHEEL a timing wheel) for the timers. It keeps what a user of evloop could
+ * see: one order of callbacks, a snapshot a turn, exact timers, no stale event or timer. It has neither
+ * handles nor checks, one watcher for a descriptor, and no loop within a loop. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ enum { RAW_EVENTS = 1024, RAW_POLL_GAP = 50000 };
 
 typedef struct b_loop {
   int set, bell, alarm;
-  bool is_stopped;
+  bool is_stopped, is_strict;
   raw_ring ready;
   raw_timers timers;
   uint64_t alarm_at, polled_at;
@@ -50,6 +51,7 @@ typedef struct b_loop {
   size_t dirty_count, dirty_capacity;
   pthread_mutex_t mutex; /* of the posts */
   raw_ring posts, taken;
+  int event_at, event_count; /* those that are not yet delivered */
   struct epoll_event events[RAW_EVENTS];
 } b_loop;
 
@@ -82,6 +84,7 @@ static b_loop *b_new(void) {
   epoll_ctl(l->set, EPOLL_CTL_ADD, l->bell, &event);
   l->alarm = -1;
   l->alarm_at = UINT64_MAX;
+  l->is_strict = has_option("strict_poll");
   raw_timers_init(&l->timers, now_ns());
   pthread_mutex_init(&l->mutex, NULL);
   return l;
@@ -106,12 +109,8 @@ static void raw_take_posts_(b_loop *l) {
   pthread_mutex_lock(&l->mutex);
   raw_ring posts = l->posts;
   l->posts = l->taken;
-  pthread_mutex_unlock(&l->mutex);
-  for (; posts.head != posts.tail; posts.head++) {
-    b_soon entry = posts.at[posts.head & (posts.capacity - 1)];
-    entry.cb(entry.arg);
-  }
   l->taken = posts;
+  pthread_mutex_unlock(&l->mutex);
 }
 
 /* Sets the timerfd to the next deadline; not when it is set to an earlier one anyway. */
@@ -128,6 +127,11 @@ static void raw_set_alarm_(b_loop *l) {
   l->alarm_at = next;
 }
 
+static void raw_hush_alarm_(b_loop *l) {
+  uint64_t ticks;
+  if (read(l->alarm, &ticks, sizeof ticks) > 0) l->alarm_at = UINT64_MAX;
+}
+
 static inline void raw_poll_(b_loop *l, bool may_block) {
   for (size_t i = 0; i < l->dirty_count; i++) {
     b_fd *w = l->dirty[i];
@@ -137,24 +141,50 @@ static inline void raw_poll_(b_loop *l, bool may_block) {
   }
   l->dirty_count = 0;
   if (may_block && raw_timers_count(&l->timers)) raw_set_alarm_(l);
-  int count = epoll_wait(l->set, l->events, RAW_EVENTS, may_block ? -1 : 0);
-  for (int i = 0; i < count; i++) {
+  l->event_count = epoll_wait(l->set, l->events, RAW_EVENTS, may_block ? -1 : 0);
+  for (int i = 0; i < l->event_count; i++) {
     void *who = l->events[i].data.ptr;
     if (who == &l->bell) raw_take_posts_(l);
-    else if (who == &l->alarm) {
-      uint64_t ticks;
-      if (read(l->alarm, &ticks, sizeof ticks) > 0) l->alarm_at = UINT64_MAX;
-    } else {
-      b_fd *w = who;
-      uint32_t events = l->events[i].events;
-      if (w->wanted) w->cb(w->arg, (events & EPOLLIN ? READABLE : 0) | (events & EPOLLOUT ? WRITABLE : 0));
-      else raw_ctl_(l, EPOLL_CTL_DEL, w);
-    }
+    else if (who == &l->alarm) raw_hush_alarm_(l);
+    else continue;
+    l->events[i].data.ptr = NULL;
   }
 }
+
+static inline void raw_deliver_(b_loop *l) {
+  while (l->event_at < l->event_count) {
+    struct epoll_event event = l->events[l->event_at++];
+    b_fd *w = event.data.ptr;
+    if (!w) continue;
+    uint32_t events = (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? READABLE : 0) |
+                      (event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR) ? WRITABLE : 0);
+    if (events &= w->wanted) w->cb(w->arg, events);
+    else if (!w->wanted) raw_ctl_(l, EPOLL_CTL_DEL, w);
+  }
+}
+
+/* An ended watcher's event that waits to be delivered is not. */
+static inline void raw_forget_(b_loop *l, b_fd *w) {
+  for (int i = l->event_at; i < l->event_count; i++)
+    if (l->events[i].data.ptr == w) l->events[i].data.ptr = NULL;
+  for (size_t i = 0; w->is_dirty && i < l->dirty_count; i++)
+    if (l->dirty[i] == w) {
+      l->dirty[i] = l->dirty[--l->dirty_count];
+      w->is_dirty = 0;
+    }
+}
+
+static inline void raw_run_ring_(raw_ring *ring, size_t end) {
+  while (ring->head != end) {
+    b_soon entry = ring->at[ring->head++ & (ring->capacity - 1)];
+    entry.cb(entry.arg);
+  }
+}
+
 static inline void raw_turn_(b_loop *l, bool may_block, bool may_skip) {
   uint64_t now = 0;
   bool is_ready = l->ready.head != l->ready.tail;
+  l->event_at = l->event_count = 0;
   if (is_ready && may_skip) {
     now = now_ns();
     if (now - l->polled_at >= RAW_POLL_GAP) {
@@ -164,16 +194,24 @@ static inline void raw_turn_(b_loop *l, bool may_block, bool may_skip) {
   } else {
     raw_poll_(l, may_block && !is_ready);
   }
-  if (raw_timers_count(&l->timers)) raw_timers_fire(&l->timers, now ? now : now_ns());
-  for (size_t end = l->ready.tail; l->ready.head != end;) {
-    b_soon entry = l->ready.at[l->ready.head++ & (l->ready.capacity - 1)];
-    entry.cb(entry.arg);
+  if (raw_timers_count(&l->timers)) raw_timers_collect(&l->timers, now ? now : now_ns());
+  size_t posts = l->taken.tail;
+  raw_run_ring_(&l->ready, l->ready.tail);
+  raw_deliver_(l);
+  raw_due *due = &l->timers.due;
+  for (size_t i = 0; i < due->count; i++) {
+    b_timer *timer = due->at[i];
+    if (!timer) continue;
+    raw_timer_fires(timer);
+    timer->cb(timer->arg);
   }
+  due->count = 0;
+  raw_run_ring_(&l->taken, posts);
 }
 static inline void b_turn(b_loop *l) { raw_turn_(l, false, false); }
 static inline void b_wait(b_loop *l) { raw_turn_(l, true, false); }
 static inline void b_run(b_loop *l) {
-  for (l->is_stopped = false; !l->is_stopped;) raw_turn_(l, true, true);
+  for (l->is_stopped = false; !l->is_stopped;) raw_turn_(l, true, !l->is_strict);
 }
 static inline void b_stop(b_loop *l) { l->is_stopped = true; }
 
@@ -236,7 +274,7 @@ static inline void b_fd_init(b_loop *l, b_fd *w, int fd, raw_fd_cb cb, void *arg
   (void)l, (void)w, (void)fd, (void)cb, (void)arg;
 }
 static inline void b_fd_start(b_loop *l, b_fd *w, int fd, uint32_t events, raw_fd_cb cb, void *arg) {
-  *w = (b_fd){cb, arg, fd, (uint8_t)events, 0, 0, 0};
+  *w = (b_fd){.cb = cb, .arg = arg, .fd = fd, .wanted = (uint8_t)events};
   raw_ctl_(l, EPOLL_CTL_ADD, w);
 }
 static inline void b_fd_set(b_loop *l, b_fd *w, uint32_t events) {
@@ -251,6 +289,7 @@ static inline void b_fd_set(b_loop *l, b_fd *w, uint32_t events) {
 }
 static inline void b_fd_stop(b_loop *l, b_fd *w) {
   w->wanted = 0;
+  raw_forget_(l, w);
   if (w->is_added) raw_ctl_(l, EPOLL_CTL_DEL, w);
 }
 static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg) {
