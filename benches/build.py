@@ -1,5 +1,6 @@
 """Builds one program per library from benches/src into target/bench."""
 
+import functools
 import json
 import os
 import subprocess
@@ -9,7 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "benches/src"
 OUT = ROOT / "target/bench"
+SHIFT_CLOCK_SOURCE = SOURCES / "shift_clock.c"
+SHIFT_CLOCK = OUT / "shift_clock.so"
 CFLAGS = "-std=gnu11 -O2 -g -fexceptions -Wall -Wextra -Wno-unused-parameter -Wno-unused-function".split()
+
+LIBUV_MANIFEST = ROOT / "benches/libuv/Cargo.toml"
 
 # libuv's own list of sources for Linux.
 UV_SOURCES = [
@@ -63,15 +68,15 @@ def is_older(target, sources):
     return not target.exists() or any(s.stat().st_mtime > target.stat().st_mtime for s in sources)
 
 
+@functools.cache
 def newer_libuv():
     """The folder of a newer libuv's sources in cargo's registry, or None."""
-    manifest = ROOT / "benches/libuv/Cargo.toml"
-    command = [os.environ.get("CARGO", "cargo"), "metadata", "--format-version=1", "--manifest-path", manifest]
-    command += ["--locked"] if manifest.with_name("Cargo.lock").exists() else []
+    command = [os.environ.get("CARGO", "cargo"), "metadata", "--format-version=1", "--locked"]
     try:
-        answer = run(command, capture_output=True, text=True).stdout
+        answer = run([*command, "--manifest-path", LIBUV_MANIFEST], capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        print("no newer libuv:", getattr(error, "stderr", error), file=sys.stderr)
+        print(f"{80 * '*'}\nSKIPPED: libuv new, for cargo cannot fetch it: {getattr(error, 'stderr', error)}{80 * '*'}",
+              file=sys.stderr)
         return None
     packages = json.loads(answer)["packages"]
     package = next(p for p in packages if p["name"] == "libuv-sys2")
@@ -85,14 +90,16 @@ def build_newer_libuv():
     if folder is None:
         return False
     LIBUV_NEW.flags = [f"-I{folder}/include"]
-    if archive.exists():
+    if not is_older(archive, [Path(__file__), LIBUV_MANIFEST.with_name("Cargo.lock")]):
         return True
+    print(f"building libuv from {folder}", file=sys.stderr)
     objects = OUT / "libuv-new"
     objects.mkdir(parents=True, exist_ok=True)
     compile_all = []
     for source in UV_SOURCES:
         target = objects / (source.replace("/", "-") + ".o")
-        flags = ["-O2", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE", "-w"]
+        # As its CMake's Release has it.
+        flags = ["-O3", "-DNDEBUG", "-g", "-std=gnu11", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE", "-w"]
         flags += [f"-I{folder}/include", f"-I{folder}/src"]
         compile_all.append(subprocess.Popen(["gcc", *flags, "-c", folder / source, "-o", target]))
         if len(compile_all) % 4 == 0:
@@ -107,9 +114,11 @@ def build(wanted=None):
     """Builds what is out of date; returns the backends that there are."""
     OUT.mkdir(parents=True, exist_ok=True)
     sources = sorted(SOURCES.iterdir())
-    c_sources = [s for s in sources if s.suffix == ".c"]
+    c_sources = [s for s in sources if s.suffix == ".c" and s != SHIFT_CLOCK_SOURCE]
     cpp_sources = [s for s in sources if s.suffix == ".cpp"]
     built = []
+    if is_older(SHIFT_CLOCK, [SHIFT_CLOCK_SOURCE]):
+        run(["gcc", *CFLAGS, "-shared", "-fPIC", SHIFT_CLOCK_SOURCE, "-o", SHIFT_CLOCK, "-ldl"])
     for backend in BACKENDS:
         if wanted and backend.name not in wanted:
             continue

@@ -2,8 +2,8 @@
  * as types, macros and static inline functions; a program is compiled once per library with
  * -DBACKEND='"backend_NAME.h"', so that nothing stands between a workload and its library.
  *
- * A callback begins ON_SOON(name), ON_CHAIN(name), ON_TIMER(name), ON_FD(name) or
- * ON_POST(name), and finds its argument in ARG. What a user would make once per object
+ * A callback begins ON_SOON(name), ON_CHAIN(name), ON_TIMER(name), ON_FD(name),
+ * ON_POST(name) or ON_DRAIN(name), and finds its argument in ARG. What a user would make once per object
  * (a libuv handle, a libev watcher) lives in b_soon, b_timer, b_fd and b_post, which the
  * workload provides; where that is no more than a number, it is just a number.
  *
@@ -36,10 +36,15 @@
  *   b_fd_start(l, w, fd, events, cb, arg)   begin to watch
  *   b_fd_set(l, w, events)       another mask, 0 pauses
  *   b_fd_stop(l, w)              no longer watched
+ *   b_write_init(l, x, w, fd, cb, arg)    beside w, which reads: whatever interest in writing needs
+ *   b_write_on(l, x, w)  b_write_off(l, x, w)
  *   b_fd_end(l, w, done, arg)    stop for good; done(arg) when the storage may be freed
  *   FD_IS_READABLE               in ON_FD
  *
  *   b_post_init(l, p, cb, arg)   once, on the loop's thread
+ *   b_drain_init(l, d, cb, arg)  b_drain(l, d)    has cb called by the next turn, once for any number
+ *                                of calls: what drains a queue of the user's own
+ *
  *   b_send(l, p)                 from another thread, as the library has it: libuv, libev
  *                                and libevent merge posts of one p into one call
  *   POSTS_ARE_KEPT               1: b_send does not merge

@@ -48,6 +48,11 @@ static inline void b_soon_init(b_loop *l, b_soon *s, loop_cb cb, void *arg) {
 }
 static inline void b_call_soon(b_loop *l, b_soon *s) { loop_call_soon(l, s->cb, s->arg); }
 
+typedef b_soon b_drain_t;
+#define ON_DRAIN(name) ON_SOON(name)
+static inline void b_drain_init(b_loop *l, b_drain_t *d, loop_cb cb, void *arg) { b_soon_init(l, d, cb, arg); }
+static inline void b_drain(b_loop *l, b_drain_t *d) { b_call_soon(l, d); }
+
 #define ON_CHAIN(name) static void name(loop_t *loop_, void *arg_)
 static loop_cb b_chain_cb_;
 static void *b_chain_arg_;
@@ -107,6 +112,14 @@ static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg)
   loop_cancel(l, *w);
   if (done) done(arg);
 }
+
+/* Interest in writing: another mask of the same watcher. */
+typedef char b_write;
+static inline void b_write_init(b_loop *l, b_write *x, b_fd *w, int fd, loop_fd_cb cb, void *arg) {
+  (void)l, (void)x, (void)w, (void)fd, (void)cb, (void)arg;
+}
+static inline void b_write_on(b_loop *l, b_write *x, b_fd *w) { (void)x, b_fd_set(l, w, READABLE | WRITABLE); }
+static inline void b_write_off(b_loop *l, b_write *x, b_fd *w) { (void)x, b_fd_set(l, w, READABLE); }
 
 /* Other threads. */
 typedef b_soon b_post;

@@ -33,6 +33,11 @@ static inline void b_soon_init(b_loop *l, b_soon *s, b_soon_cb_ cb, void *arg) {
 }
 static inline void b_call_soon(b_loop *l, b_soon *s) { ev_feed_event(l, s, EV_CUSTOM); }
 
+typedef b_soon b_drain_t;
+#define ON_DRAIN(name) ON_SOON(name)
+static inline void b_drain_init(b_loop *l, b_drain_t *d, b_soon_cb_ cb, void *arg) { b_soon_init(l, d, cb, arg); }
+static inline void b_drain(b_loop *l, b_drain_t *d) { b_call_soon(l, d); }
+
 /* Fed events would keep the descriptors from being served: an idle watcher. */
 #define ON_CHAIN(name) static void name(struct ev_loop *loop_, ev_idle *w_, int revents_)
 static ev_idle b_chain_;
@@ -107,6 +112,16 @@ static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg)
   ev_io_stop(l, w);
   if (done) done(arg);
 }
+
+/* Interest in writing: a second watcher, which is cheaper than to change the first. */
+typedef ev_io b_write;
+static inline void b_write_init(b_loop *l, b_write *x, b_fd *w, int fd, b_fd_cb_ cb, void *arg) {
+  (void)l, (void)w;
+  ev_io_init(x, cb, fd, EV_WRITE);
+  x->data = arg;
+}
+static inline void b_write_on(b_loop *l, b_write *x, b_fd *w) { (void)w, ev_io_start(l, x); }
+static inline void b_write_off(b_loop *l, b_write *x, b_fd *w) { (void)w, ev_io_stop(l, x); }
 
 /* Other threads. */
 typedef ev_async b_post;

@@ -44,6 +44,11 @@ static inline void b_call_soon(b_loop *l, b_soon *s) {
   event_active(s, EV_TIMEOUT, 0);
 }
 
+typedef b_soon b_drain_t;
+#define ON_DRAIN(name) ON_SOON(name)
+static inline void b_drain_init(b_loop *l, b_drain_t *d, event_callback_fn cb, void *arg) { b_soon_init(l, d, cb, arg); }
+static inline void b_drain(b_loop *l, b_drain_t *d) { b_call_soon(l, d); }
+
 /* An activated event would run before the descriptors are looked at: a timer of zero. */
 #define ON_CHAIN(name) B_CALLBACK_(name)
 static struct event b_chain_;
@@ -130,6 +135,15 @@ static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg)
   b_fd_stop(l, w);
   if (done) done(arg);
 }
+
+/* Interest in writing: a second event, as bufferevents have it. */
+typedef struct event b_write;
+static inline void b_write_init(b_loop *l, b_write *x, b_fd *w, int fd, event_callback_fn cb, void *arg) {
+  (void)w;
+  event_assign(x, l, fd, EV_WRITE | EV_PERSIST, cb, arg);
+}
+static inline void b_write_on(b_loop *l, b_write *x, b_fd *w) { (void)l, (void)w, event_add(x, NULL); }
+static inline void b_write_off(b_loop *l, b_write *x, b_fd *w) { (void)l, (void)w, event_del(x); }
 
 /* Other threads: the base has to be made with locks (-o threads). */
 typedef struct event b_post;

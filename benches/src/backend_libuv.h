@@ -53,6 +53,11 @@ static inline void b_call_soon(b_loop *l, b_soon *s) {
   uv_idle_start(s, s->idle_cb);
 }
 
+typedef b_soon b_drain_t;
+#define ON_DRAIN(name) ON_SOON(name)
+static inline void b_drain_init(b_loop *l, b_drain_t *d, uv_idle_cb cb, void *arg) { b_soon_init(l, d, cb, arg); }
+static inline void b_drain(b_loop *l, b_drain_t *d) { b_call_soon(l, d); }
+
 #define ON_CHAIN(name) static void name(uv_idle_t *h_)
 static uv_idle_t b_chain_;
 static inline void b_chain_start(b_loop *l, uv_idle_cb cb, void *arg) {
@@ -141,6 +146,14 @@ static inline void b_fd_end(b_loop *l, b_fd *w, void (*done)(void *), void *arg)
   w->data = arg;
   uv_close((uv_handle_t *)w, b_fd_closed_);
 }
+
+/* Interest in writing: another mask of the same watcher. */
+typedef char b_write;
+static inline void b_write_init(b_loop *l, b_write *x, b_fd *w, int fd, uv_poll_cb cb, void *arg) {
+  (void)l, (void)x, (void)w, (void)fd, (void)cb, (void)arg;
+}
+static inline void b_write_on(b_loop *l, b_write *x, b_fd *w) { (void)x, b_fd_set(l, w, READABLE | WRITABLE); }
+static inline void b_write_off(b_loop *l, b_write *x, b_fd *w) { (void)x, b_fd_set(l, w, READABLE); }
 
 /* Other threads. */
 typedef uv_async_t b_post;

@@ -27,9 +27,15 @@ void report(const char *row, double value);
 void phase_begin(const char *row);
 void phase_end(uint64_t count);
 
+/* This process is not to be counted. */
+void mark_as_client(void);
+
 /* Ends the program with a message unless two counts are equal. */
 void must_equal(const char *what, uint64_t expected, uint64_t found);
 void must(bool condition, const char *what);
+
+/* Ends the program: this machine cannot do that. */
+void skip(const char *reason);
 
 /* An option given with -o. */
 bool has_option(const char *name);
@@ -52,8 +58,8 @@ void sleep_until(uint64_t when_ns);
 /* p in 0..1 of values, which get sorted. */
 double percentile(double *values, size_t count, double p);
 
-/* A connected, non-blocking pair of stream sockets; a readable eventfd; as many descriptors
- * as the limit allows. */
+/* A connected, non-blocking pair of stream sockets; a readable eventfd; as many
+ * descriptors as wanted, or a few less; with fewer the workload is skipped. */
 void socket_pair(int ends[2]);
 int event_fd(bool is_readable);
 uint64_t allow_descriptors(uint64_t wanted);

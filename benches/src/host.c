@@ -53,7 +53,37 @@ void run_host(uint64_t count) {
 
 /* Turns that may block and find an event at once; then the same while a timer is an hour
  * away, which must cost no further system call. */
+static struct {
+  b_loop *loop;
+  uint64_t count;
+} waiting;
+ON_FD(stop_in_the_end) {
+  (void)FD_IS_READABLE, (void)ARG;
+  if (++calls == waiting.count) b_stop(waiting.loop);
+}
+
+/* The same as it is in a server: turn after turn of one run. */
+static void wait_in_a_run(uint64_t count) {
+  b_loop *l = waiting.loop = b_new();
+  waiting.count = count;
+  b_fd watch;
+  int fd = event_fd(true);
+  b_fd_init(l, &watch, fd, stop_in_the_end, NULL);
+  b_fd_start(l, &watch, fd, READABLE, stop_in_the_end, NULL);
+  for (int pass = 0; pass < PASSES; pass++) {
+    calls = 0;
+    phase_begin(measured(pass, "wait_run"));
+    b_run(l);
+    phase_end(count);
+    must_equal("events", count, calls);
+  }
+  b_fd_stop(l, &watch);
+  b_turn(l);
+  b_free(l);
+}
+
 void run_wait(uint64_t count) {
+  wait_in_a_run(count);
   b_loop *l = b_new();
   b_fd watch;
   int fd = event_fd(true);

@@ -43,6 +43,11 @@ void must_equal(const char *what, uint64_t expected, uint64_t found) {
   exit(1);
 }
 
+void skip(const char *reason) {
+  fprintf(stderr, "%s\n", reason);
+  exit(77);
+}
+
 void report(const char *row, double value) { printf("%s\t%.4f\n", row, value); }
 
 /* With -o cpu: the thread's own time, which a busy machine disturbs less. */
@@ -57,6 +62,8 @@ static uint64_t phase_clock(void) {
 static void mark(const char *text) {
   if (has_option("marks") && write(-1, text, strlen(text)) < 0) return;
 }
+
+void mark_as_client(void) { mark("client"); }
 
 void phase_begin(const char *row) {
   phase = row;
@@ -144,9 +151,12 @@ int event_fd(bool is_readable) {
 uint64_t allow_descriptors(uint64_t wanted) {
   struct rlimit limit;
   getrlimit(RLIMIT_NOFILE, &limit);
+  struct rlimit raised = {wanted + 64, wanted + 64};
+  if (limit.rlim_max < wanted + 64 && setrlimit(RLIMIT_NOFILE, &raised) == 0) return wanted;
   limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  uint64_t room = limit.rlim_max - 64;
+  uint64_t room = limit.rlim_max > 64 ? limit.rlim_max - 64 : 0;
+  if (room < wanted - wanted / 20) skip("not enough descriptors (ulimit -n)");
   return wanted < room ? wanted : room;
 }
 

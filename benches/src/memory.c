@@ -4,6 +4,12 @@
 
 #include <stdlib.h>
 
+enum { TURNS = 20000 };
+
+ON_SOON(count_soon) {
+  SOON_ENTER;
+  ++*(uint64_t *)ARG;
+}
 ON_TIMER(no_timer) { must(!ARG && 0, "a timer that is not due"); }
 ON_FD(no_event) {
   (void)FD_IS_READABLE;
@@ -23,6 +29,27 @@ void run_memory_timers(uint64_t count) {
   report("bytes_per_timer_in_loop", (double)(resident_bytes() - users) / (double)count);
   for (uint64_t i = 0; i < count; i++) b_timer_cancel(l, &timers[i]);
   for (uint64_t i = 0; i < count; i++) b_timer_end(l, &timers[i]);
+  /* Memory may go back in turns. */
+  b_keep(l);
+  for (int turn = 0; turn < TURNS; turn++) b_turn(l);
+  uint64_t after = resident_bytes();
+  report("bytes_left_after_timers", after > users ? (double)(after - users) : 0);
+  b_free(l);
+}
+
+/* Callbacks that were queued and have run. */
+void run_memory_soon(uint64_t count) {
+  b_loop *l = b_new();
+  b_keep(l);
+  b_soon *soon = touched(count, sizeof *soon);
+  for (uint64_t i = 0; i < count; i++) b_soon_init(l, &soon[i], count_soon, &calls);
+  b_turn(l);
+  uint64_t before = resident_bytes();
+  for (uint64_t i = 0; i < count; i++) b_call_soon(l, &soon[i]);
+  for (int turn = 0; turn < TURNS; turn++) b_turn(l);
+  must_equal("soon callbacks", count, calls);
+  uint64_t after = resident_bytes();
+  report("bytes_left_after_soon", after > before ? (double)(after - before) : 0);
   b_free(l);
 }
 

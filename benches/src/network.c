@@ -197,6 +197,7 @@ static pid_t start_clients(uint64_t connections, uint64_t requests, int *go, int
   pid_t child = fork();
   must(child >= 0, "fork");
   if (child == 0) {
+    mark_as_client();
     pin(1);
     if (requests) echo_clients(&address, connections, requests, to[0], from[1]);
     else short_clients(&address, connections, to[0], from[1]);
@@ -232,10 +233,10 @@ static void run_echo(uint64_t connections, uint64_t requests) {
   allow_descriptors(2 * connections);
   pid_t child = start_clients(connections, requests, &go, &told);
   while (server.accepted < connections) b_wait(server.loop);
-  snprintf(row, sizeof row, "echo_%d", (int)connections);
   double cpu = thread_cpu_ns();
   must(write(go, "g", 1) == 1, "write");
-  phase_begin("-"); /* for the counting of system calls */
+  snprintf(row, sizeof row, "echo_%d_wall", (int)connections);
+  phase_begin(row); /* for the counting of system calls */
   b_run(server.loop);
   phase_end(requests);
   cpu = thread_cpu_ns() - cpu;
@@ -262,7 +263,9 @@ void run_accept(uint64_t connections) {
   pid_t child = start_clients(connections, 0, &go, &told);
   double cpu = thread_cpu_ns();
   must(write(go, "g", 1) == 1, "write");
+  phase_begin("accept_wall");
   b_run(server.loop);
+  phase_end(connections);
   cpu = thread_cpu_ns() - cpu;
   outcome found = finish_clients(child, told);
   must_equal("connections", connections, server.accepted);
