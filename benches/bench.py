@@ -7,7 +7,7 @@
 or, after `make lib`, by hand:
 
     benches/bench.py [--quick] [--rounds N] [--only REGEX] [--backends "evloop,libuv"]
-                     [--out DIR] [--stat median|min] [--cpu] [--no-pin] [--no-build] [--no-counts] [--list]
+                     [--out DIR] [--stat median|min] [--cpu] [--no-pin] [--no-build] [--no-counts] [--list] [--times]
 
 --only picks workloads and rows (a regular expression: `--only 'timer'`). A backend is "raw heap",
 "raw wheel", libev, libevent, libuv, "libuv new" or evloop. --stat min shows the best instead of
@@ -41,11 +41,17 @@ import report
 import rows
 
 
+CANNOT = 77  # a program's status where the machine lacks something
+
+
 def run_once(backend, workload, options):
-    """{row: [values]} of one run of one program."""
+    """{row: [values]} of one run of one program, or why it cannot run here."""
     words = [*([] if options.pin else ["-P"]), *(["-o", "cpu"] if options.cpu else [])]
     command = [str(backend.program), *words, *workload.arguments(options.quick)]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    environment = {**os.environ, "LD_PRELOAD": str(build.SHIFT_CLOCK)} if workload.shifted else None
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    if answer.returncode == CANNOT:
+        return answer.stderr.strip()
     if answer.returncode != 0:
         raise SystemExit(f"FAILED ({answer.returncode}): {' '.join(command)}\n{answer.stderr}")
     values = defaultdict(list)
@@ -56,21 +62,38 @@ def run_once(backend, workload, options):
     return values
 
 
+def free_gb():
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
 def measure(backends, workloads, options):
-    """{(row, backend name): [values]}, interleaved."""
-    samples = defaultdict(list)
+    """({(row, backend name): [values]}, {workload: why it was skipped}); interleaved."""
+    samples, skipped, spent = defaultdict(list), {}, defaultdict(float)
     for number in range(options.rounds):
         for workload in workloads:
-            if workload.rounds and number >= workload.rounds:
+            name = workload.name + workload.suffix
+            if name in skipped or workload.rounds and number >= workload.rounds:
+                continue
+            if workload.needs_gb > 0.5 and workload.needs_gb > free_gb():
+                skipped[name] = f"needs {workload.needs_gb} GB of free memory"
                 continue
             turn = backends[number % len(backends):] + backends[: number % len(backends)]
             for backend in turn:
                 if workload.backends and backend.name not in workload.backends:
                     continue
-                for row, values in run_once(backend, workload, options).items():
+                began = time.monotonic()
+                found = run_once(backend, workload, options)
+                spent[name] += time.monotonic() - began
+                if isinstance(found, str):
+                    skipped[name] = found
+                    break
+                for row, values in found.items():
                     samples[row, workload.column or backend.name] += values
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    return samples
+    if options.times:
+        for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
+            print(f"{seconds:6.1f} s  {name}", file=sys.stderr)
+    return samples, skipped
 
 
 def parse():
@@ -85,6 +108,7 @@ def parse():
     parser.add_argument("--no-pin", dest="pin", action="store_false")
     parser.add_argument("--no-build", dest="build", action="store_false")
     parser.add_argument("--no-counts", dest="counts", action="store_false")
+    parser.add_argument("--times", action="store_true", help="where the time goes")
     parser.add_argument("--list", action="store_true", help="the workloads and rows, and no more")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
@@ -113,7 +137,7 @@ def main():
     pattern = re.compile(options.only)
     workloads = [w for w in rows.WORKLOADS if pattern.search(w.name + w.suffix) and not (options.quick and w.quick < 0)]
     began, load = time.time(), os.getloadavg()
-    samples = measure(backends, workloads, options)
+    samples, skipped = measure(backends, workloads, options)
 
     def choose(row, values):
         if options.stat == "median":
@@ -131,6 +155,9 @@ def main():
         for backend in backends:
             result.counts[backend.name] = counts.measure(backend)
     result.facts["seconds"] = round(time.time() - began)
+    skipped |= {name: "not built" for name in {b.name for b in build.BACKENDS} - {b.name for b in backends} if not wanted}
+    if skipped:
+        result.facts["SKIPPED"] = "; ".join(f"{name} ({why})" for name, why in skipped.items())
     report.terminal(result)
     if options.out:
         report.write(result, options.out)

@@ -127,11 +127,16 @@ def system_calls(backend, count):
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         call(["strace", "-f", "-qq", "-o", str(log), *command(backend, count, ("marks",))])
-        found, times = defaultdict(int), defaultdict(int)
+        found, times, clients = defaultdict(int), defaultdict(int), set()
         phase = None
         for line in log.read_text(errors="replace").splitlines():
+            process = line.split()[0]
             mark = re.search(r'write\(-1, "(.*?)"', line)
-            if mark:
+            if process in clients:
+                continue
+            if mark and mark.group(1) == "client":
+                clients.add(process)
+            elif mark:
                 phase = None if mark.group(1) == "end" else mark.group(1)
                 times[phase] += 1
             # An interrupted line is told twice; exits and signals are no calls.

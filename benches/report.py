@@ -21,8 +21,9 @@ class Result:
     def value(self, row, backend):
         """`backend` may be "limit"."""
         if backend != "limit":
-            return self.values.get((row.key, backend))
+            return self.values.get((row.key, backend), self.values.get((row.otherwise, backend)))
         found = [self.values[row.key, b] for b in rows.LIMIT if (row.key, b) in self.values]
+        found = found or [self.values[row.otherwise, b] for b in rows.LIMIT if (row.otherwise, b) in self.values]
         return (max if row.more_is_better else min)(found) if found else None
 
     def count(self, key, backend):
@@ -40,7 +41,8 @@ class Result:
     def present(self, section):
         """The rows of which there is anything to show."""
         names = self.columns(section)
-        return [r for r in section.rows if any(self.value(r, n) is not None for n in names)]
+        return [r for r in section.rows if any(key == r.key for key, _ in self.values)
+                and any(self.value(r, n) is not None for n in names)]
 
 
 def bound(result, row, factor, library):
@@ -131,6 +133,11 @@ def terminal(result):
                 line += "; ".join(text for text, _ in judged)
             print(line)
     print("\n" + ", ".join(f"{name}: {value}" for name, value in result.facts.items()))
+    behind = rivals(result)
+    print(f"another library is ahead in {len(behind)} rows:" if behind else "no other library is ahead in any row")
+    for title, mine, my_count, name, best, count in behind:
+        counted = f" ({my_count} and {count} instructions)" if my_count else ""
+        print(f"  {title}: {mine}, {name} {best}{counted}")
     titles = missed(result)
     print(f"targets missed: {len(titles)}" + "".join(f"\n  {title}" for title in titles))
 
@@ -171,22 +178,57 @@ def newer_libuv_version():
 
 
 CHARTS = """\
-![Time per operation](ratios.svg)
+![Time for one operation](operations.svg)
+
+![TCP echo and accept](echo.svg)
 
 ![Growth with the number of timers](timers.svg)
 
 ![Growth with the number of descriptors](descriptors.svg)
 
-![TCP echo](echo.svg)
+![The slowest of a million calls](worst.svg)
+
+![How late timers are](lateness.svg)
 
 ![Memory](memory.svg)
 """
 
 
+def rivals(result):
+    """[(row title, evloop's cell, its instructions, library, the same of it)] where a library is ahead by more than
+    3 %: less is noise."""
+    found = []
+    for section in rows.SECTIONS:
+        for row in [] if section.columns or section.key == "growth" else section.rows:
+            mine = result.value(row, "evloop")
+            others = [(result.value(row, b), b) for b in result.backends if b not in (*rows.LIMIT, "evloop")]
+            others = [(value, name) for value, name in others if value is not None]
+            if mine is None or not others or row.key == "clock":
+                continue
+            best, name = (max if row.more_is_better else min)(others)
+            if mine * 1.03 < best if row.more_is_better else mine > best * 1.03:
+                key = "instructions", row.key.removesuffix(" 100k")
+                unit = f" {row.unit}" if row.unit else ""
+                found.append((row.title.strip() if row.title[0] != " " else f"{row.key} ({row.title.strip()})",
+                              number(mine) + unit, number(result.count(key, "evloop")),
+                              name, number(best) + unit, number(result.count(key, name))))
+    return found
+
+
+def rivals_table(result):
+    if not rivals(result):
+        return ["## Where evloop is not ahead", "", "Nowhere, in this run.", ""]
+    lines = ["## Where evloop is not ahead", "",
+             "All rows of this run in which another library is more than 3 % better, growth excepted; with instructions for one "
+             "operation where they are counted.", "",
+             "| | evloop | instructions | best | | instructions |", "|---|---:|---:|---|---:|---:|"]
+    return lines + ["| " + " | ".join(line) + " |" for line in rivals(result)] + [""]
+
+
 def markdown(result):
     facts = [f"* {name}: {value}" for name, value in {**machine(), **result.facts}.items()]
-    lines = ["# Benchmarks", "", "Made by `make bench` (benches/bench.py tells how): do not edit.", "", *facts, ""]
-    lines += [CHARTS]
+    lines = ["# Speed: the numbers", "", "Made by `make bench`: do not edit. How it is measured: [Speed](../speed.md).",
+             "", *facts, "", CHARTS, *rivals_table(result)]
     for title, text, names, table in tables(result):
         has_targets = any(judged for _, _, judged in table)
         lines += [f"## {title}", ""] + ([text, ""] if text else [])
@@ -212,4 +254,4 @@ def write(result, folder):
         for backend, found in result.counts.items():
             for (kind, row), value in found.items():
                 table.writerow([kind, row, backend, f"{value:.6g}", "", "", ""])
-    (folder / "README.md").write_text(markdown(result))
+    (folder / "results.md").write_text(markdown(result))

@@ -120,7 +120,7 @@ fn pages_are_set_without_a_warning() {
 #[test]
 fn every_document_is_in_the_table_of_contents() {
     let contents = read(&in_repository("docs/SUMMARY.md"));
-    for folder in ["", "guide/"] {
+    for folder in ["", "guide/", "bench/"] {
         for document in harness::files(&format!("docs/{folder}"), &["md"]) {
             let link = format!("({folder}{})", name(&document));
             assert!(link == "(SUMMARY.md)" || contents.contains(&link), "docs/SUMMARY.md has no {link}");

@@ -39,10 +39,10 @@ pub fn chapters(sources: &Path) -> Vec<(String, String)> {
     chapters
 }
 
-/// The Markdown files of docs/ and docs/guide/, seen from docs/.
+/// The Markdown files of docs/, docs/guide/ and docs/bench/, seen from docs/.
 fn documents(sources: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for folder in ["", "guide/"] {
+    for folder in ["", "guide/", "bench/"] {
         for entry in std::fs::read_dir(sources.join("docs").join(folder)).expect("docs/ can be read") {
             let name = entry.expect("docs/ can be read").file_name().into_string().expect("names are plain");
             if name.ends_with(".md") {
