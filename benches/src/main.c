@@ -169,7 +169,7 @@ int main(int argc, char **argv) {
     else return 2;
   }
   /* A workload that waits for a callback that never comes ends here. */
-  alarm(240);
+  alarm(600);
   for (const workload *w = workloads; optind < argc && w->name; w++) {
     if (strcmp(w->name, argv[optind])) continue;
     w->run(size ? size : w->size);
