@@ -165,6 +165,8 @@ def main():
         for backend in backends:
             result.counts[backend.name] = counts.measure(backend)
     result.facts["seconds"] = round(time.time() - began)
+    if load[0] > 0.5 * os.cpu_count():
+        result.facts["WARNING"] = "the machine was busy when this run began: its numbers say little"
     skipped |= {name: "not built" for name in {b.name for b in build.BACKENDS} - {b.name for b in backends} if not wanted}
     if skipped:
         result.facts["SKIPPED"] = "; ".join(f"{name} ({why})" for name, why in skipped.items())

@@ -203,7 +203,7 @@ def rivals(result):
             mine = result.value(row, "evloop")
             others = [(result.value(row, b), b) for b in result.backends if b not in (*rows.LIMIT, "evloop")]
             others = [(value, name) for value, name in others if value is not None]
-            if mine is None or not others or row.key == "clock":
+            if mine is None or not others or row.key == "clock" or row.unit == "%":
                 continue
             best, name = (max if row.more_is_better else min)(others)
             if mine * 1.03 < best if row.more_is_better else mine > best * 1.03:
