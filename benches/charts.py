@@ -64,7 +64,7 @@ BARS = {
         ("worst_soon_p999_us", "call_soon, p99.9"),
         ("worst_later_p999_us", "call_later, p99.9"),
         ("worst_cancel_p999_us", "cancel, p99.9"),
-        ("worst_passing_turn_max_us", "a turn before 1M timers"),
+        ("worst_passing_turn_max_us", "a turn, 1M timers in a minute"),
     ]),
     "memory": ("Bytes, the user's part and the library's: shorter is better", 3, [
         ("bytes_per_timer", "timer"),

@@ -293,7 +293,7 @@ SECTIONS = [
             Row("worst_cancel_p999_us", "cancel, p99.9", "us"),
             Row("worst_cancel_max_us", "cancel, the slowest", "us", ((1000, None),)),
             Row("worst_turn_max_us", "one of the 500 turns after that", "us", ((1000, None),)),
-            Row("worst_passing_turn_max_us", "a turn of 10 ms in the minute before 1M timers", "us", ((1000, None),)),
+            Row("worst_passing_turn_max_us", "a turn of 10 ms, 1M timers in a minute", "us", ((1000, None),)),
         ],
     ),
     Section(
