@@ -198,7 +198,9 @@ impl Loop {
         let deadline = self.timers.borrow_mut().next();
         let earlier = deadline < self.told_deadline.replace(deadline);
         let work = self.is_work_left();
-        let more = work && !self.told_work.replace(work);
+        // Also when there is none any more: what comes next is news again.
+        let told = self.told_work.replace(work);
+        let more = work && !told;
         if earlier || more {
             self.shared.call_hook();
         }

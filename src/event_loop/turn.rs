@@ -71,7 +71,8 @@ impl Drop for Run<'_> {
         }
         on.depth.set(depth);
         on.now.set(0);
-        if self.rests_after && !on.is_resting.get() {
+        if self.rests_after {
+            // Anew, even if a callback of the last turn has flushed: the host was told then.
             on.rest();
         }
         if depth == 0 {
