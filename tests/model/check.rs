@@ -1,0 +1,84 @@
+//! One program, on the library and on the model.
+
+use super::apart::{Ended, apart};
+use super::library::Library;
+use super::program::Program;
+use super::trace::{Event, in_order};
+use super::{laws, real};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// The library's descriptors have numbers from this on, of which nobody else uses the next forty;
+/// those of the model come behind.
+const FIRST_NUMBER: i32 = 200;
+const NUMBERS: i32 = 20;
+
+/// So much is told of what was the same.
+const MOST_LINES: usize = 100;
+
+/// Runs a program twice. How many things were seen, if both saw the same?
+pub type Check = fn(&Library, &Program) -> Result<usize, Box<Difference>>;
+
+/// How a program went differently.
+pub struct Difference {
+    pub program: Program,
+    /// Or how it ended before it was over.
+    real: Result<Vec<Event>, Ended>,
+    model: Result<Vec<Event>, String>,
+}
+
+pub fn check(library: &Library, program: &Program) -> Result<usize, Box<Difference>> {
+    let real = real::play(library, program, FIRST_NUMBER);
+    let model = catch_unwind(AssertUnwindSafe(|| laws::play(program, FIRST_NUMBER + NUMBERS, &real)));
+    let model = model.map(in_order).map_err(|payload| match payload.downcast::<&str>() {
+        Ok(text) => text.to_string(),
+        Err(payload) => payload.downcast::<String>().map_or("a panic".to_owned(), |text| *text),
+    });
+    let real = in_order(real);
+    if model.as_ref() == Ok(&real) {
+        return Ok(real.len());
+    }
+    Err(Box::new(Difference { program: program.clone(), real: Ok(real), model }))
+}
+
+/// The same in a child, for programs that hang or crash.
+pub fn check_apart(library: &Library, program: &Program) -> Result<usize, Box<Difference>> {
+    match apart(1, || check(library, program).is_ok()) {
+        Ended::Well => Ok(0),
+        Ended::Badly => check(library, program),
+        ended => {
+            let (real, model) = (Err(ended), Ok(Vec::new()));
+            Err(Box::new(Difference { program: program.clone(), real, model }))
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.program)?;
+        let real = match &self.real {
+            Ok(real) => &real[..],
+            Err(Ended::Killed(libc::SIGALRM)) => return writeln!(f, "it hangs"),
+            Err(ended) => return writeln!(f, "it crashes: {ended:?}"),
+        };
+        let model = match &self.model {
+            Ok(model) => &model[..],
+            Err(message) => {
+                writeln!(f, "the model gave up: {message}")?;
+                &[]
+            }
+        };
+        let same = real.iter().zip(model).take_while(|(real, model)| real == model).count();
+        let before = same.saturating_sub(MOST_LINES);
+        writeln!(f, "           ({before} before)")?;
+        real[before..same].iter().try_for_each(|event| writeln!(f, "           {event:?}"))?;
+        match real.get(same) {
+            Some(event) => writeln!(f, "library:   {event:?}")?,
+            None => writeln!(f, "library:   nothing more")?,
+        }
+        match model.get(same) {
+            Some(event) => writeln!(f, "the laws:  {event:?}"),
+            None => writeln!(f, "the laws:  nothing more"),
+        }
+    }
+}

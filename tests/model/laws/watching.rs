@@ -1,0 +1,410 @@
+//! Watchers: who is told what. The kernel is asked about descriptors of the model's own, to which
+//! the same happens as to the library's.
+
+use super::{Entry, Kind, Laws, Source};
+use crate::model::files::SLOTS;
+use crate::model::library::*;
+use crate::model::program::{Body, Op};
+use crate::model::trace::{Event, News, Outcome};
+
+pub struct Watch {
+    slot: usize,
+    /// The open file that is meant.
+    file: usize,
+    mask: u32,
+    standing: Standing,
+    /// The kernel cannot watch it.
+    always: bool,
+    /// Of an edge-triggered one: it has been updated since the kernel was asked.
+    changed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// Its file is behind its number.
+    Attached,
+    /// The number was closed, and the file with it: it hears nothing. The library may know.
+    Gone,
+    /// The number was closed, but the file lives on: it may hear of it until the library finds out.
+    Suspect,
+    /// The library has been told: it hears nothing.
+    Detached,
+}
+
+impl Watch {
+    fn is_paused(&self) -> bool {
+        self.mask & EVENTS == 0
+    }
+
+    fn is_edge(&self) -> bool {
+        self.mask & EDGE != 0
+    }
+
+    /// Is it ready once every turn?
+    fn is_always_ready(&self) -> bool {
+        let asks = self.share_of(READABLE | WRITABLE) != 0;
+        self.always && self.standing == Standing::Attached && asks
+    }
+
+    /// What it is told of this: what it asked for, and what everybody is told.
+    fn share_of(&self, events: u32) -> u32 {
+        let ended = events & (HANGUP | ERROR);
+        let implied = if ended != 0 { READABLE | WRITABLE } else { 0 };
+        if self.is_paused() { 0 } else { (events | implied) & self.mask & EVENTS | ended }
+    }
+}
+
+impl Laws<'_> {
+    /// All that have not ended.
+    pub(super) fn watchers(&self) -> impl Iterator<Item = (usize, &Watch)> {
+        let alive = self.sources.iter().enumerate().filter(|(_, source)| source.alive);
+        alive.filter_map(|(number, source)| match &source.kind {
+            Kind::Watch(watch) => Some((number, watch)),
+            _ => None,
+        })
+    }
+
+    fn watch_mut(&mut self, source: usize) -> &mut Watch {
+        match &mut self.sources[source].kind {
+            Kind::Watch(watch) => watch,
+            _ => unreachable!("it is a watcher"),
+        }
+    }
+
+    fn watch(&self, source: usize) -> Option<&Watch> {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) => Some(watch),
+            _ => None,
+        }
+    }
+
+    /// Is there one that the library may take for ready, or may not?
+    pub(super) fn has_suspects(&self) -> bool {
+        self.watchers().any(|(_, watch)| match watch.standing {
+            Standing::Suspect | Standing::Gone => true,
+            Standing::Attached | Standing::Detached => false,
+        })
+    }
+
+    /// Is any watcher ready once every turn?
+    pub(super) fn has_always(&self) -> bool {
+        self.watchers().any(|(_, watch)| watch.is_always_ready())
+    }
+
+    /// Is there one that waits for something, and keeps the loop going?
+    pub(super) fn is_held_by_watchers(&self) -> bool {
+        self.watchers().any(|(source, watch)| !watch.is_paused() && !self.sources[source].unref)
+    }
+
+    /// Not counting those that are known to be silent for ever.
+    pub(super) fn is_held_by_waiting(&self) -> bool {
+        let mut all = self.watchers();
+        all.any(|(source, watch)| {
+            !watch.is_paused() && !self.sources[source].unref && watch.standing == Standing::Attached
+        })
+    }
+
+    /// Would a level-triggered watcher have something to say?
+    pub(super) fn is_any_level_ready(&self) -> bool {
+        let states = self.files.states();
+        let mut all = self.watchers();
+        all.any(|(_, watch)| {
+            watch.standing == Standing::Attached
+                && !watch.is_edge()
+                && watch.share_of(states[watch.slot]) != 0
+        })
+    }
+
+    fn others_on(&self, slot: usize, but: Option<usize>) -> impl Iterator<Item = &Watch> {
+        let on_slot = move |(source, watch): &(usize, &Watch)| {
+            watch.slot == slot && watch.standing != Standing::Detached && Some(*source) != but
+        };
+        self.watchers().filter(on_slot).map(|(_, watch)| watch)
+    }
+
+    pub(super) fn make_watch(
+        &mut self,
+        body: Body,
+        arg: usize,
+        slot: usize,
+        mask: u32,
+    ) -> Result<usize, i64> {
+        if mask & !MASK != 0 {
+            return Err(EMASK);
+        }
+        let file = self.files.file(slot).ok_or(EBADF)?;
+        let always = self.files.is_unwatchable(slot);
+        if always && mask & ALWAYS == 0 {
+            return Err(EPERM);
+        }
+        // Those of another file hear of it that theirs is gone. (All that the kernel cannot
+        // watch look the same.)
+        let is_same = |watch: &Watch| if always { watch.always } else { !watch.always && watch.file == file };
+        if self.others_on(slot, None).any(|watch| is_same(watch) && (mask | watch.mask) & EDGE != 0) {
+            return Err(EBUSY);
+        }
+        let standing = if self.has_come_back(slot) { Standing::Suspect } else { Standing::Attached };
+        for source in 0..self.sources.len() {
+            let is_other = self.watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
+            if is_other && self.sources[source].alive && standing == Standing::Attached {
+                self.detach(source);
+            }
+        }
+        if mask & EDGE != 0 {
+            self.edges.watch(&self.files, slot, mask);
+        }
+        let watch = Watch { slot, file, mask, standing, always, changed: false };
+        Ok(self.make(Kind::Watch(watch), body.null, arg))
+    }
+
+    fn detach(&mut self, source: usize) {
+        self.watch_mut(source).standing = Standing::Detached;
+        self.ready.retain(|entry| entry.source != source);
+    }
+
+    pub(super) fn update_watch(&mut self, source: usize, mask: u32) -> Result<i64, i64> {
+        let watch = self.watch(source).ok_or(EKIND)?;
+        if mask & !MASK != 0 {
+            return Err(EMASK);
+        }
+        let Watch { slot, standing, always, .. } = *watch;
+        let refused = if self.others_on(slot, Some(source)).any(|other| (mask | other.mask) & EDGE != 0) {
+            EBUSY
+        } else if always && mask & EVENTS != 0 && mask & ALWAYS == 0 {
+            EPERM
+        } else {
+            0
+        };
+        let answer = match standing {
+            Standing::Attached => refused,
+            Standing::Detached => EBADF,
+            Standing::Gone | Standing::Suspect => self.any_of(&[EBADF, refused]),
+        };
+        match answer {
+            EBADF => self.detach(source),
+            0 => self.set_mask(source, mask),
+            _ => {}
+        }
+        if answer == 0 { Ok(0) } else { Err(answer) }
+    }
+
+    fn set_mask(&mut self, source: usize, mask: u32) {
+        let watch = self.watch_mut(source);
+        watch.mask = mask;
+        watch.changed = true;
+        // What is taken away is not reported any more.
+        let watch = self.watch(source).map(|watch| Watch { ..*watch }).unwrap();
+        let own = self.ready.iter_mut().filter(|entry| entry.source == source);
+        own.for_each(|entry| entry.events = watch.share_of(entry.events));
+        self.ready.retain(|entry| entry.source != source || entry.events != 0);
+    }
+
+    pub(super) fn watch_events(&self, source: usize) -> Result<i64, i64> {
+        self.watch(source).map(|watch| watch.mask.into()).ok_or(EKIND)
+    }
+
+    pub(super) fn forget_watch(&mut self, source: usize) {
+        if let Some(Watch { slot, mask, standing: Standing::Attached, .. }) = self.watch(source)
+            && mask & EDGE != 0
+        {
+            self.edges.forget(&self.files, *slot);
+        }
+    }
+
+    /// One look at the descriptors. Is there news?
+    pub(super) fn ask_kernel(&mut self) -> bool {
+        self.tell_edges();
+        self.looks += 1;
+        let look = self.looks;
+        self.find_closed_always();
+        let (levels, edges) = (self.files.states(), self.edges.collect());
+        let mut found = std::mem::take(&mut self.wake);
+        let mut fresh = Vec::new();
+        let watchers: Vec<usize> = self.watchers().map(|(source, _)| source).collect();
+        for source in watchers {
+            let share = self.news_of(source, &levels, &edges);
+            let is_edge = self.watch_mut(source).is_edge();
+            match self.ready.iter_mut().find(|entry| entry.source == source) {
+                Some(entry) if share != 0 => {
+                    entry.events = if is_edge { entry.events | share } else { share };
+                    entry.look = look;
+                }
+                None if share != 0 => fresh.push((source, share)),
+                _ => {}
+            }
+            found |= share != 0;
+        }
+        for (source, share) in self.in_kernels_order(fresh) {
+            self.push(source, share);
+        }
+        found
+    }
+
+    fn tell_edges(&mut self) {
+        for source in 0..self.sources.len() {
+            let Source { kind: Kind::Watch(watch), alive: true, .. } = &mut self.sources[source] else {
+                continue;
+            };
+            let is_changed = std::mem::take(&mut watch.changed);
+            match watch.standing {
+                Standing::Attached if is_changed && watch.is_edge() => {
+                    self.edges.watch(&self.files, watch.slot, watch.mask);
+                }
+                Standing::Attached if is_changed => self.edges.forget(&self.files, watch.slot),
+                // Nothing comes from it any more, but for what was found before.
+                Standing::Suspect if !self.files.is_alive(watch.file) => watch.standing = Standing::Gone,
+                _ => {}
+            }
+        }
+    }
+
+    /// Those that the kernel cannot watch are looked after once a turn, if they wait for anything.
+    fn find_closed_always(&mut self) {
+        let is_lost = |watch: &Watch| watch.is_always_ready() && !self.files.is_unwatchable(watch.slot);
+        let lost: Vec<usize> =
+            self.watchers().filter(|(_, watch)| is_lost(watch)).map(|(_, watch)| watch.slot).collect();
+        let watchers: Vec<usize> = self.watchers().map(|(source, _)| source).collect();
+        for source in watchers {
+            let Watch { slot, always, .. } = *self.watch_mut(source);
+            if always && lost.contains(&slot) {
+                self.detach(source);
+            }
+        }
+    }
+
+    fn news_of(&self, source: usize, levels: &[u32; SLOTS], edges: &[u32; SLOTS]) -> u32 {
+        let watch = self.watch(source).unwrap();
+        match watch.standing {
+            Standing::Attached if watch.always => watch.share_of(READABLE | WRITABLE),
+            Standing::Attached if watch.is_edge() => watch.share_of(edges[watch.slot]),
+            Standing::Attached => watch.share_of(levels[watch.slot]),
+            Standing::Suspect | Standing::Gone | Standing::Detached => 0,
+        }
+    }
+
+    /// A watcher whose file is closed but lives on: is it told of it now? When the library finds it
+    /// out is left open.
+    pub(super) fn haunted(&mut self) -> Option<(usize, News)> {
+        let is_next = |(source, watch): &(usize, &Watch)| {
+            let told = self.seen()?.events_of(self.sources[*source].number?)?;
+            let is_allowed = watch.standing == Standing::Suspect && watch.share_of(told) == told;
+            (is_allowed && told != 0).then_some((*source, News::Fd { slot: watch.slot, events: told }))
+        };
+        let (source, news) = self.watchers().find_map(|watcher| is_next(&watcher))?;
+        self.fired(source);
+        Some((source, news))
+    }
+
+    /// The order of descriptors is the kernel's: that of the library's calls. But the watchers of
+    /// one descriptor stay in the order of their making.
+    fn in_kernels_order(&self, fresh: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
+        let seen = &self.real[self.trace.len().min(self.real.len())..];
+        let turn_of = |source: usize| {
+            let number = self.sources[source].number.unwrap_or(usize::MAX);
+            let place = |(index, event): (usize, &Event)| Some((index, event.is_turn_of(number)?));
+            seen.iter().enumerate().find_map(place).unwrap_or((usize::MAX, 0))
+        };
+        let slot_of = |source: usize| self.watch(source).unwrap().slot;
+        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| turn_of(*source)).collect();
+        for index in (0..fresh.len()).rev() {
+            let later =
+                (index + 1..fresh.len()).filter(|other| slot_of(fresh[*other].0) == slot_of(fresh[index].0));
+            keyed[index] = later.map(|other| keyed[other]).fold(keyed[index], Ord::min);
+        }
+        let mut order: Vec<usize> = (0..fresh.len()).collect();
+        order.sort_by_key(|index| keyed[*index]);
+        order.into_iter().map(|index| fresh[index]).collect()
+    }
+
+    /// Is something there that the library must take for ready?
+    pub(super) fn is_surely_ready(&self) -> bool {
+        let is_sure =
+            |source: usize| self.watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
+        self.ready.iter().any(|entry| is_sure(entry.source) && !self.is_old(entry))
+    }
+
+    fn has_turn_ahead(&self, source: usize) -> bool {
+        let number = self.sources[source].number.unwrap_or(usize::MAX);
+        let mut ahead = self.real.iter().skip(self.trace.len());
+        ahead.any(|event| event.is_turn_of(number).is_some())
+    }
+
+    /// What a budget, an exception or an outer turn left in the queue must still hold, as the last
+    /// look tells.
+    fn is_old(&self, entry: &Entry) -> bool {
+        self.watch(entry.source).is_some_and(|watch| !watch.is_edge()) && entry.look != self.looks
+    }
+
+    pub(super) fn take_watch(&mut self, entry: &Entry) -> Option<News> {
+        // Of what was found before the number was closed it may be told, or not any more.
+        let is_gone = self.watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
+        let is_void = self.is_old(entry) || (is_gone && !self.has_turn_ahead(entry.source));
+        let watch = self.watch_mut(entry.source);
+        let events = watch.share_of(entry.events);
+        let slot = watch.slot;
+        if events == 0 || is_void {
+            return None;
+        }
+        self.fired(entry.source);
+        Some(News::Fd { slot, events })
+    }
+
+    fn fired(&mut self, source: usize) {
+        if self.watch_mut(source).mask & ONESHOT != 0 {
+            self.set_mask(source, 0);
+        }
+    }
+
+    pub(super) fn do_to_files(&mut self, op: Op) -> Outcome {
+        match op {
+            Op::Open(slot, sort) => {
+                self.files.open(slot, sort);
+                self.closed_number(slot);
+            }
+            Op::Close(slot) => {
+                self.files.close(slot);
+                self.closed_number(slot);
+            }
+            Op::Dup(from, to) if from != to && self.files.file(from).is_some() => {
+                self.files.dup(from, to);
+                self.closed_number(to);
+            }
+            Op::Dup(..) => {}
+            Op::Do(slot, deed) => self.files.deed(slot, deed),
+            _ => unreachable!("{op:?} does nothing to files"),
+        }
+        Outcome::Nothing
+    }
+
+    /// Is the file behind the number one that was watched there before another was? Then the kernel
+    /// may know it from those days, and take the one for the other.
+    fn has_come_back(&self, slot: usize) -> bool {
+        let all = self.sources.iter().filter_map(|source| match &source.kind {
+            Kind::Watch(watch) if watch.slot == slot && !watch.always => Some(watch.file),
+            _ => None,
+        });
+        let mut files: Vec<usize> = all.collect();
+        files.dedup();
+        let present = self.files.file(slot);
+        self.program.setup.dups && files.iter().any(|file| Some(*file) == present) && files.len() > 1
+    }
+
+    /// What was behind the number is closed, if nothing else has it.
+    fn closed_number(&mut self, slot: usize) {
+        let has_come_back = self.has_come_back(slot);
+        for source in 0..self.sources.len() {
+            let Kind::Watch(watch) = &self.sources[source].kind else { continue };
+            let lives_on = self.files.is_alive(watch.file);
+            let standing = match watch.standing {
+                Standing::Attached if watch.slot == slot && !watch.always && lives_on => Standing::Suspect,
+                Standing::Gone if watch.slot == slot && has_come_back => Standing::Suspect,
+                Standing::Attached if watch.slot == slot && !watch.always => Standing::Gone,
+                standing => standing,
+            };
+            self.watch_mut(source).standing = standing;
+            if standing == Standing::Suspect {
+                self.ready.retain(|entry| entry.source != source);
+            }
+        }
+    }
+}

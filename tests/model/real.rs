@@ -1,0 +1,392 @@
+//! Runs a program on the library, and writes down what happens.
+
+mod acts;
+
+use super::files::Files;
+use super::library::*;
+use super::program::*;
+use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::null_mut;
+
+pub struct Real<'a> {
+    library: &'a Library,
+    program: &'a Program,
+    on: *mut Loop,
+    files: RefCell<Files>,
+    trace: RefCell<Vec<Event>>,
+    handles: RefCell<Vec<Handle>>,
+    places: RefCell<HashMap<Handle, usize>>,
+    /// The script of each argument.
+    args: RefCell<Vec<usize>>,
+    /// With what `loop_unref` last said.
+    watchers: RefCell<Vec<(Handle, bool)>>,
+    remotes: RefCell<Vec<*mut Remote>>,
+    fuel: Cell<u32>,
+    timers: Cell<u32>,
+    /// The runs on the stack: may they wait without limit?
+    runs: RefCell<Vec<bool>>,
+    frames: RefCell<Vec<Frame>>,
+    closed: Cell<bool>,
+    host_fd: Cell<c_int>,
+}
+
+/// User code on the stack.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Frame {
+    Callback,
+    /// Must not throw.
+    Release,
+}
+
+/// An exception that has so many runs to pass.
+struct Thrown(u32);
+
+thread_local! {
+    /// Is what is seen told at once? (For programs that hang or crash.)
+    pub static LIVE: Cell<bool> = const { Cell::new(false) };
+    static HERE: Cell<*const c_void> = const { Cell::new(std::ptr::null()) };
+}
+
+/// What is on the stack of this thread.
+fn here() -> &'static Real<'static> {
+    // SAFETY: set by `play`, which lasts longer than every callback of its loop.
+    unsafe { &*HERE.get().cast() }
+}
+
+unsafe extern "C-unwind" fn plain(_: *mut Loop, arg: *mut c_void) {
+    here().called(arg, News::Plain);
+}
+
+unsafe extern "C-unwind" fn tick(_: *mut Loop, ticks: u64, arg: *mut c_void) {
+    here().called(arg, News::Ticks(ticks));
+}
+
+unsafe extern "C-unwind" fn ready(_: *mut Loop, fd: c_int, events: u32, arg: *mut c_void) {
+    let slot = here().files.borrow().slot(fd);
+    here().called(arg, News::Fd { slot, events });
+}
+
+unsafe extern "C-unwind" fn idle(_: *mut Loop, arg: *mut c_void) {
+    here().called(arg, News::Idle);
+    here().guard();
+}
+
+unsafe extern "C-unwind" fn guard(_: *mut Loop, _: *mut c_void) {
+    here().guard();
+}
+
+unsafe extern "C-unwind" fn asked(_: *mut Loop, _: *mut c_void) {
+    here().log(Event::Asked);
+}
+
+unsafe extern "C-unwind" fn woken(_: *mut c_void) {
+    here().log(Event::Woken);
+}
+
+unsafe extern "C-unwind" fn quiet_release(arg: *mut c_void) {
+    here().released(arg, By::Quiet);
+}
+
+unsafe extern "C-unwind" fn busy_release(arg: *mut c_void) {
+    here().released(arg, By::Busy);
+}
+
+fn release_function(by: By) -> ReleaseCb {
+    match by {
+        By::Nobody => None,
+        By::Quiet => Some(quiet_release),
+        By::Busy => Some(busy_release),
+    }
+}
+
+fn plain_function(body: Body) -> PlainCb {
+    (!body.null).then_some(plain as _)
+}
+
+/// Runs the program; its descriptors have the numbers from `base` on.
+pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
+    let real = Real {
+        library,
+        program,
+        on: make_loop(library, program.setup),
+        files: RefCell::new(Files::new(base)),
+        trace: RefCell::default(),
+        handles: RefCell::default(),
+        places: RefCell::default(),
+        args: RefCell::default(),
+        watchers: RefCell::default(),
+        remotes: RefCell::default(),
+        fuel: Cell::new(program.setup.fuel),
+        timers: Cell::new(0),
+        runs: RefCell::default(),
+        frames: RefCell::default(),
+        closed: Cell::new(false),
+        host_fd: Cell::new(-1),
+    };
+    HERE.set((&raw const real).cast());
+    real.add_hooks();
+    program.main.iter().for_each(|op| real.perform(*op));
+    if !real.closed.get() {
+        real.fuel.set(1);
+        real.perform(Op::Free);
+    }
+    for remote in real.remotes.take() {
+        // SAFETY: made by the library, and its last use.
+        assert_eq!(unsafe { (library.loop_remote_free)(remote) }, 0);
+    }
+    real.trace.take()
+}
+
+fn make_loop(library: &Library, setup: Setup) -> *mut Loop {
+    let flags = if setup.manual { MANUAL_CLOCK } else { VIRTUAL_CLOCK }
+        | if setup.pull { PULL } else { 0 }
+        | if setup.bound { BOUND } else { 0 };
+    let size = size_of::<Options>() as u32;
+    let options = Options { size, flags, virtual_start_ns: setup.start, ..Options::default() };
+    let mut on = null_mut();
+    // SAFETY: options of the size they say, and a place for a pointer.
+    assert_eq!(unsafe { (library.loop_new_with)(&options, &mut on) }, 0);
+    on
+}
+
+impl Real<'_> {
+    /// Hooks of the test's own, before any of the program's: one that shows when the kernel was
+    /// asked (where the model has to know), one against waiting for ever.
+    fn add_hooks(&self) {
+        let (when, hook): (u32, PlainCb) = match self.program.setup {
+            Setup { dups: true, .. } => (AFTER_WAIT, Some(asked)),
+            Setup { manual: false, .. } => (WHEN_IDLE, Some(guard)),
+            _ => return,
+        };
+        // SAFETY: a loop of ours, and a function that takes any argument.
+        assert!(unsafe { (self.library.loop_add_hook)(self.on, when, hook, null_mut()) } > 0);
+    }
+
+    fn log(&self, event: Event) {
+        if LIVE.get() {
+            eprintln!("{event:?}");
+        }
+        self.trace.borrow_mut().push(event);
+    }
+
+    /// Does the loop exist no more?
+    fn is_dead(&self) -> bool {
+        self.closed.get() && self.runs.borrow().is_empty()
+    }
+
+    /// Takes from the fuel; false when there is none.
+    fn burn(&self) -> bool {
+        let left = self.fuel.get();
+        self.fuel.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    fn called(&self, arg: *mut c_void, news: News) {
+        self.note_current();
+        self.log(Event::Call { arg: arg as usize, news, probe: self.probe() });
+        self.frames.borrow_mut().push(Frame::Callback);
+        self.play_script(arg);
+        self.frames.borrow_mut().pop();
+    }
+
+    fn play_script(&self, arg: *mut c_void) {
+        let script = self.args.borrow().get(arg as usize).copied();
+        if !self.burn() {
+            // SAFETY: a loop of ours, which lives as long as a callback of its runs.
+            unsafe { (self.library.loop_stop)(self.on) };
+        } else if let Some(script) = script {
+            self.program.scripts[script].iter().for_each(|op| self.perform(*op));
+        }
+    }
+
+    fn released(&self, arg: *mut c_void, by: By) {
+        if self.closed.get() {
+            return self.log(Event::Left { arg: arg as usize, by });
+        }
+        self.log(Event::Release { arg: arg as usize, by });
+        if by == By::Busy {
+            self.frames.borrow_mut().push(Frame::Release);
+            self.play_script(arg);
+            self.frames.borrow_mut().pop();
+            self.guard();
+        }
+    }
+
+    /// Before a wait: if it would be one for something that never comes, it is to stop.
+    fn guard(&self) {
+        let is_unbounded = self.runs.borrow().last().copied().unwrap_or(false);
+        // SAFETY: a loop of ours that exists.
+        let is_late = || unsafe { (self.library.loop_clock)(self.on) } >= LATE;
+        if self.program.setup.manual || self.closed.get() || !(is_unbounded || is_late()) {
+            return;
+        }
+        let is_waiting = |(handle, unref): &(Handle, bool)| {
+            // SAFETY: a loop of ours that is not closed. A negative number is an error.
+            let mask = unsafe { (self.library.loop_watch_events)(self.on, *handle) };
+            !unref && mask > 0 && mask as u32 & EVENTS != 0
+        };
+        let holds = self.watchers.borrow().iter().any(is_waiting);
+        // SAFETY: as above.
+        unsafe {
+            if holds || (self.library.loop_timeout)(self.on) == i64::MAX {
+                (self.library.loop_stop)(self.on);
+            }
+        }
+    }
+
+    fn probe(&self) -> Probe {
+        // SAFETY: a loop of ours that exists, as whoever calls this made sure.
+        unsafe {
+            Probe {
+                current: match (self.library.loop_current)(self.on) {
+                    0 => Current::None,
+                    code @ ..0 => Current::Error(code),
+                    handle => Current::Source(self.places.borrow().get(&handle).map_or(usize::MAX, |n| *n)),
+                },
+                depth: (self.library.loop_is_running)(self.on),
+                work: (self.library.loop_has_work)(self.on),
+                timeout: (self.library.loop_timeout)(self.on),
+            }
+        }
+    }
+
+    /// A post has a handle, which its callback sees first.
+    fn note_current(&self) {
+        // SAFETY: as above.
+        let handle = unsafe { (self.library.loop_current)(self.on) };
+        if handle > 0 && !self.places.borrow().contains_key(&handle) {
+            self.note(handle);
+        }
+    }
+
+    fn note(&self, handle: Handle) -> usize {
+        let mut handles = self.handles.borrow_mut();
+        handles.push(handle);
+        self.places.borrow_mut().insert(handle, handles.len() - 1);
+        handles.len() - 1
+    }
+
+    /// The answer of a function that makes a source.
+    fn made(&self, handle: Handle) -> Outcome {
+        match handle {
+            ..=0 => Outcome::Code(handle),
+            1..0x20_0000_0000_0000 if !self.places.borrow().contains_key(&handle) => {
+                Outcome::Made(self.note(handle))
+            }
+            _ => Outcome::Odd(handle),
+        }
+    }
+
+    fn handle(&self, pick: Pick) -> Handle {
+        let handles = self.handles.borrow();
+        match pick {
+            Pick::Junk(which) => JUNK[which],
+            // SAFETY: a loop of ours that exists.
+            Pick::Current => unsafe { (self.library.loop_current)(self.on) },
+            Pick::Last(_) if handles.is_empty() => 0,
+            Pick::Last(back) => handles[handles.len() - 1 - back % handles.len()],
+        }
+    }
+
+    fn argument(&self, script: usize) -> *mut c_void {
+        let mut args = self.args.borrow_mut();
+        args.push(script);
+        (args.len() - 1) as *mut c_void
+    }
+
+    fn perform(&self, op: Op) {
+        let outlives = matches!(op, Op::RemotePost(..) | Op::RemoteFree(_) | Op::Open(..) | Op::Close(_));
+        if (self.is_dead() && !outlives) || !self.burn() {
+            return;
+        }
+        if op.makes_timer() && self.timers.replace(self.timers.get() + 1) >= MOST_TIMERS {
+            return;
+        }
+        match op {
+            op if op.is_run() => self.run(op),
+            Op::Throw(runs) => {
+                if self.frames.borrow().last() == Some(&Frame::Callback) {
+                    self.did(op, Outcome::Nothing);
+                    resume_unwind(Box::new(Thrown(runs)));
+                }
+            }
+            op => {
+                let outcome = self.act(op);
+                self.did(op, outcome);
+            }
+        }
+    }
+
+    fn did(&self, op: Op, outcome: Outcome) {
+        let probe = (!self.is_dead()).then(|| self.probe());
+        self.log(Event::Did { op, outcome, probe });
+    }
+
+    fn run(&self, op: Op) {
+        // (What it hands out would be written down before what was handed out already.)
+        let is_hidden = self.program.setup.pull && self.frames.borrow().last() == Some(&Frame::Release);
+        if self.runs.borrow().len() == DEEPEST || is_hidden {
+            return;
+        }
+        self.log(Event::Begins(op));
+        self.runs.borrow_mut().push(op.is_unbounded());
+        let frames = self.frames.borrow().len();
+        let result = catch_unwind(AssertUnwindSafe(|| self.call_run(op)));
+        self.frames.borrow_mut().truncate(frames);
+        self.runs.borrow_mut().pop();
+        match result {
+            Ok(outcome) => self.did(op, outcome),
+            Err(payload) => {
+                let Thrown(runs) = *payload.downcast::<Thrown>().unwrap_or_else(|other| resume_unwind(other));
+                self.did(op, Outcome::Caught);
+                if runs > 1 && self.frames.borrow().last() == Some(&Frame::Callback) {
+                    resume_unwind(Box::new(Thrown(runs - 1)));
+                }
+            }
+        }
+    }
+
+    fn call_run(&self, op: Op) -> Outcome {
+        let (library, on) = (self.library, self.on);
+        // SAFETY: a loop of ours that exists.
+        let result = unsafe {
+            match op {
+                Op::Run => (library.loop_run)(on),
+                Op::RunForever => (library.loop_run_forever)(on),
+                Op::RunOnce(limit) => (library.loop_run_once)(on, limit),
+                Op::RunReady(budget) => (library.loop_run_ready)(on, budget),
+                Op::NextEvents(capacity, limit) => return self.next_events(capacity, limit),
+                _ => unreachable!("{op:?} is no run"),
+            }
+        };
+        Outcome::Code(result.into())
+    }
+
+    fn next_events(&self, capacity: usize, limit: i64) -> Outcome {
+        let unset =
+            PulledEvent { handle: -1, arg: null_mut(), kind: 0, fd: 0, events: 0, flags: 77, ticks: 0 };
+        let mut events = vec![unset; capacity.max(1)];
+        // SAFETY: a loop of ours that exists, and room for as many events as it says.
+        let count = unsafe { (self.library.loop_next_events)(self.on, events.as_mut_ptr(), capacity, limit) };
+        if count < 0 {
+            return Outcome::Code(count.into());
+        }
+        let pulled = |event: &PulledEvent| {
+            assert_eq!(event.flags, 0);
+            let known = self.places.borrow().get(&event.handle).copied();
+            Pulled {
+                source: known.unwrap_or_else(|| self.note(event.handle)),
+                arg: event.arg as usize,
+                kind: event.kind,
+                slot: if event.fd == -1 { NO_SLOT } else { self.files.borrow().slot(event.fd) },
+                events: event.events,
+                ticks: event.ticks,
+            }
+        };
+        Outcome::Pulled(events[..count as usize].iter().map(pulled).collect())
+    }
+}

@@ -1,0 +1,140 @@
+//! What can be seen of a loop: the library and the model each write it down, and it must be the
+//! same.
+
+use super::files::SLOTS;
+use super::library::NEVER;
+use super::program::{By, Op};
+
+/// What a callback is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum News {
+    Plain,
+    /// A hook before a wait that blocks.
+    Idle,
+    Ticks(u64),
+    Fd {
+        slot: usize,
+        events: u32,
+    },
+}
+
+/// What an operation answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// 0, an answer, or an error's code.
+    Code(i64),
+    Time(u64),
+    /// A new source, the n-th.
+    Made(usize),
+    /// A handle that was given out before, or is too large.
+    Odd(i64),
+    Pulled(Vec<Pulled>),
+    /// An exception arrived.
+    Caught,
+    Nothing,
+}
+
+/// A source that was handed out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pulled {
+    pub source: usize,
+    pub arg: usize,
+    pub kind: u32,
+    pub slot: usize,
+    pub events: u32,
+    pub ticks: u64,
+}
+
+/// What a loop says of itself; asked after every operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Probe {
+    pub current: Current,
+    pub depth: i32,
+    pub work: i32,
+    pub timeout: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Current {
+    None,
+    Source(usize),
+    Error(i64),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A callback begins.
+    Call {
+        arg: usize,
+        news: News,
+        probe: Probe,
+    },
+    /// An operation that runs the loop begins.
+    Begins(Op),
+    Did {
+        op: Op,
+        outcome: Outcome,
+        probe: Option<Probe>,
+    },
+    Release {
+        arg: usize,
+        by: By,
+    },
+    /// A release made by a loop that is freed, which does not say in which order.
+    Left {
+        arg: usize,
+        by: By,
+    },
+    /// The kernel was asked (written down where files may have several numbers).
+    Asked,
+    /// The host's hook was called.
+    Woken,
+}
+
+impl Event {
+    /// Is it the turn of this source: is it called or handed out?
+    pub fn is_turn_of(&self, source: usize) -> Option<usize> {
+        match self {
+            Event::Call { probe, .. } => (probe.current == Current::Source(source)).then_some(0),
+            Event::Did { outcome: Outcome::Pulled(all), .. } => {
+                all.iter().position(|pulled| pulled.source == source)
+            }
+            _ => None,
+        }
+    }
+
+    /// The events that a watcher is told in its turn.
+    pub fn events_of(&self, source: usize) -> Option<u32> {
+        let place = self.is_turn_of(source)?;
+        match self {
+            Event::Call { news: News::Fd { events, .. }, .. } => Some(*events),
+            Event::Did { outcome: Outcome::Pulled(all), .. } => Some(all[place].events),
+            _ => None,
+        }
+    }
+}
+
+/// A place that is no descriptor's.
+pub const NO_SLOT: usize = SLOTS;
+
+/// `LOOP_NEVER` and the like: a time that may not fit.
+pub fn signed(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}
+
+/// A time from now, where the last one means never.
+pub fn left(deadline: u64, now: u64) -> i64 {
+    if deadline == NEVER { i64::MAX } else { signed(deadline.saturating_sub(now)) }
+}
+
+/// What loops leave in no particular order is sorted.
+pub fn in_order(mut trace: Vec<Event>) -> Vec<Event> {
+    let argument = |event: &Event| match event {
+        Event::Left { arg, by } => (*arg, *by == By::Busy),
+        _ => (0, false),
+    };
+    for part in trace.chunk_by_mut(|a, b| matches!((a, b), (Event::Left { .. }, Event::Left { .. }))) {
+        part.sort_by_key(argument);
+    }
+    trace
+}
