@@ -2,9 +2,10 @@
 //! in the shared library at run time, so that the test drives exactly what a C program gets (and
 //! `EVLOOP_LIBRARY` can name another build: a release, a sanitized or a broken one).
 
-#![allow(unexpected_cfgs, reason = "`fuzzing` is set by cargo-fuzz")]
-
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+#[cfg(not(fuzzing))]
+use super::loading::{find, load};
+use std::ffi::{c_char, c_int, c_void};
+#[cfg(not(fuzzing))]
 use std::path::Path;
 
 /// `loop_t`.
@@ -95,6 +96,7 @@ macro_rules! interface {
 
         impl Library {
             /// The functions of a shared library.
+            #[cfg(not(fuzzing))]
             pub fn open(path: &Path) -> Library {
                 let library = load(path);
                 Library {
@@ -109,6 +111,7 @@ macro_rules! interface {
             /// The functions that are linked into this program.
             #[cfg(fuzzing)]
             pub fn linked() -> Library {
+                #[allow(clashing_extern_declarations, reason = "opaque types have names of their own here")]
                 mod linked {
                     use super::*;
                     unsafe extern "C-unwind" {
@@ -164,31 +167,4 @@ interface! {
     fn loop_now(*mut Loop) -> u64;
     fn loop_clock(*mut Loop) -> u64;
     fn loop_advance(*mut Loop, u64) -> c_int;
-}
-
-fn load(path: &Path) -> *mut c_void {
-    let name = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-    // SAFETY: a C string; the library has no initializers that matter.
-    let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-    assert!(!library.is_null(), "{}: {}", path.display(), complaint());
-    library
-}
-
-fn find(library: *mut c_void, name: &str) -> *mut c_void {
-    let name = CString::new(name).unwrap();
-    // SAFETY: a library that is never closed, and a C string.
-    let symbol = unsafe { libc::dlsym(library, name.as_ptr()) };
-    assert!(!symbol.is_null(), "{}", complaint());
-    symbol
-}
-
-fn complaint() -> String {
-    // SAFETY: a C string, or NULL, that lives until the next call.
-    let text = unsafe { libc::dlerror() };
-    // SAFETY: as above.
-    if text.is_null() {
-        String::new()
-    } else {
-        unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
-    }
 }

@@ -5,8 +5,8 @@ use super::library::Library;
 use super::program::{Op, Program};
 use std::time::{Duration, Instant};
 
-/// Who tries programs that hang waits for each.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Who tries programs that hang waits for each. (`EVLOOP_SHRINK_SECONDS` says otherwise.)
+const PATIENCE_SECONDS: u64 = 60;
 
 struct Shrinker<'a> {
     library: &'a Library,
@@ -17,7 +17,9 @@ struct Shrinker<'a> {
 
 /// A smallest program that still shows a difference: no operation can be left out.
 pub fn shrink(library: &Library, found: Box<Difference>, check: Check) -> Box<Difference> {
-    let mut shrinker = Shrinker { library, check, end: Instant::now() + PATIENCE, found };
+    let told = std::env::var("EVLOOP_SHRINK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let patience = Duration::from_secs(told.unwrap_or(PATIENCE_SECONDS));
+    let mut shrinker = Shrinker { library, check, end: Instant::now() + patience, found };
     loop {
         let before = shrinker.found.program.clone();
         shrinker.leave_out();

@@ -1,0 +1,119 @@
+//! Mutation testing: breaks the library on purpose, one promise at a time (`mutants/list.rs`), and
+//! runs the model test on each broken one; a mutant that it does not notice has to fail the C
+//! tests. One that nobody notices, or whose place is not found, is a failure.
+//!
+//! `make mutants` runs it, and `make mutants MUTANT=name` one of them. A mutant is made in a copy
+//! of the sources, in `target/mutants`.
+
+#[path = "mutants/list.rs"]
+mod list;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use list::{MUTANTS, Mutant};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+/// What a mutant is made from.
+const PARTS: [&str; 9] =
+    ["Cargo.toml", "Cargo.lock", "build.rs", "src", "include", "packaging", "tests", "benches", "c_examples"];
+
+static NOTICED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let only = std::env::var("EVLOOP_MUTANT").unwrap_or_default();
+    let wanted = MUTANTS.iter().filter(|mutant| mutant.name.contains(&only));
+    let trials = wanted.map(|mutant| Trial::test(mutant.name, || try_mutant(mutant)));
+    let sound = Trial::test("nothing_is_broken", nothing_is_broken);
+    let all = std::iter::once(sound).chain(trials).map(|trial| trial.with_ignored_flag(true));
+    let conclusion = libtest_mimic::run(&arguments, all.collect());
+    for line in NOTICED.lock().unwrap().iter() {
+        println!("{line}");
+    }
+    conclusion.exit();
+}
+
+fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {
+    let tree = copy_of_sources()?;
+    let (file, sound) = find(&tree.join("src"), mutant.text)?;
+    fs::write(&file, sound.replace(mutant.text, mutant.instead))?;
+    cargo(&tree, &["build", "--lib"]).map_err(|output| format!("it does not compile:\n{output}"))?;
+    let noticed_by = match is_noticed_by_model(&tree)? {
+        true => "the model test",
+        false if cargo(&tree, &["test", "--test", "c"]).is_err() => "the C tests",
+        false => return Err("it has not been noticed".into()),
+    };
+    NOTICED.lock().unwrap().push(format!("| {} | {} | {noticed_by} |", mutant.law, mutant.name));
+    Ok(())
+}
+
+/// A test that fails anyway would notice everything.
+fn nothing_is_broken() -> Result<(), Failed> {
+    let tree = copy_of_sources()?;
+    cargo(&tree, &["build", "--lib"])?;
+    match is_noticed_by_model(&tree)? {
+        true => Err("the model test fails without any mutant".into()),
+        false => Ok(()),
+    }
+}
+
+/// Fresh each time; but the files keep their times, so that cargo builds little.
+fn copy_of_sources() -> Result<PathBuf, Failed> {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/mutants/tree");
+    if tree.exists() {
+        fs::remove_dir_all(&tree)?;
+    }
+    fs::create_dir_all(&tree)?;
+    let mut command = Command::new("cp");
+    command.arg("-a").args(PARTS).arg(&tree);
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output()?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).as_ref().into());
+    }
+    // The last mutant is newer than what has come back in its place: cargo must see a change.
+    let root = tree.join("src/lib.rs");
+    fs::write(&root, fs::read(&root)?)?;
+    Ok(tree)
+}
+
+/// The one file below a folder that contains the text, exactly once.
+fn find(folder: &Path, text: &str) -> Result<(PathBuf, String), Failed> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = fs::read_to_string(&path)?;
+                found.extend(content.matches(text).map(|_| (path.clone(), content.clone())));
+            }
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        count => Err(format!("its text is {count} times in the sources; see tests/mutants/list.rs").into()),
+    }
+}
+
+fn cargo(tree: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(tree).env("CARGO_TARGET_DIR", tree.join("../build"));
+    let output = command.output().map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+fn is_noticed_by_model(tree: &Path) -> Result<bool, Failed> {
+    let program = std::env::var_os("EVLOOP_MODEL_TEST").ok_or("use `make mutants`")?;
+    let mut command = Command::new(program);
+    command.env("EVLOOP_LIBRARY", tree.join("../build/debug/libevloop.so"));
+    command.env("EVLOOP_FUZZ_SECONDS", "4").env("EVLOOP_SHRINK_SECONDS", "0");
+    Ok(!command.output()?.status.success())
+}

@@ -1,0 +1,273 @@
+//! The mutants: each breaks a promise in the smallest way. `text` is found wherever it is in
+//! `src/`, and must be there exactly once.
+
+pub struct Mutant {
+    /// What the broken library does.
+    pub name: &'static str,
+    /// The law of the design that it breaks.
+    pub law: &'static str,
+    pub text: &'static str,
+    pub instead: &'static str,
+}
+
+const fn mutant(law: &'static str, name: &'static str, text: &'static str, instead: &'static str) -> Mutant {
+    Mutant { name, law, text, instead }
+}
+
+pub const MUTANTS: &[Mutant] = &[
+    mutant(
+        "2 FIFO",
+        "a_ready_callback_is_overtaken",
+        "while let Some((sequence, packed)) = self.ring.pop_before(end) {",
+        "while let Some((sequence, packed)) = self.ring.pop_before(end) {
+            if sequence % 16 == 9 && self.ring.head() < end && self.ring.push(packed).is_ok() {
+                continue;
+            }",
+    ),
+    mutant(
+        "2 snapshot",
+        "what_a_callback_schedules_runs_in_the_same_turn",
+        "while let Some((sequence, packed)) = self.ready.pop_before(end) {",
+        "let _ = end;
+        while let Some((sequence, packed)) = self.ready.pop_before(self.ready.end()) {",
+    ),
+    mutant(
+        "2 order",
+        "posts_come_before_due_timers",
+        "        self.collect_timers()?;
+        if self.shared.has_posts()",
+        "        if self.shared.has_posts() {
+            self.collect_posts()?;
+        }
+        self.collect_timers()?;
+        if self.shared.has_posts()",
+    ),
+    mutant(
+        "2 order",
+        "watchers_of_a_descriptor_come_in_reverse",
+        "let mut index = entry.first;
+        let mut wanted = false;",
+        "let mut index = entry.last;
+        let mut wanted = false;",
+    ),
+    mutant(
+        "3 order",
+        "equal_timers_fire_in_reverse",
+        "(timer.deadline, timer.order)
+}",
+        "(timer.deadline, u64::MAX - timer.order)
+}",
+    ),
+    mutant(
+        "3 order",
+        "a_rescheduled_timer_keeps_its_place_among_equals",
+        "        self.order += 1;
+        timer.order = self.order;
+        let old",
+        "        let old",
+    ),
+    mutant(
+        "3 never early",
+        "a_timer_fires_1_ns_early",
+        "if deadline <= now &&",
+        "if deadline <= now.saturating_add(1) &&",
+    ),
+    mutant(
+        "3 periods",
+        "a_periodic_timer_drifts",
+        "Missed::Run => (1, timer.deadline.saturating_add(period.interval)),",
+        "Missed::Run => (1, self.clock.now().saturating_add(period.interval)),",
+    ),
+    mutant(
+        "3 periods",
+        "missed_ticks_are_not_counted",
+        "Some(Call::Tick(period.callback, ticks))",
+        "Some(Call::Tick(period.callback, ticks.min(2)))",
+    ),
+    mutant(
+        "4 cancel",
+        "a_cancelled_ready_callback_runs",
+        "Found::Queued(sequence) => {
+                let removed = self.ready.remove(sequence);",
+        "Found::Queued(sequence) => {
+                let removed = self.ready.get(sequence);",
+    ),
+    mutant(
+        "4 cancel",
+        "a_cancelled_one_shot_is_stale_in_its_own_callback",
+        "if is_one_shot && (has_fired || self.is_on_stack(handle)) {",
+        "if is_one_shot && has_fired && !self.is_on_stack(handle) {",
+    ),
+    mutant(
+        "5 handles",
+        "a_stale_handle_names_the_next_source",
+        "slot.generation += 1;",
+        "slot.generation += 0;",
+    ),
+    mutant(
+        "6 release",
+        "a_release_is_made_twice",
+        "let Some((release, arg)) = due else { break };",
+        "let Some((release, arg)) = due else { break };
+            if !self.is_closed() {
+                release.call(arg);
+            }",
+    ),
+    mutant(
+        "6 release",
+        "a_cancelled_watcher_is_never_released",
+        "        self.end_rare(watch.rare, watch.callback.arg);
+        Ok(())",
+        "        Ok(())",
+    ),
+    mutant(
+        "6 release",
+        "releases_are_made_in_nested_runs",
+        "if self.depth.get() == 1 && !self.is_closed() {",
+        "if self.depth.get() >= 1 && !self.is_closed() {",
+    ),
+    mutant(
+        "7 stale events",
+        "an_event_is_told_after_the_update_that_took_it_away",
+        "        if pending != 0 {
+            self.narrow_pending(",
+        "        if pending == 1 {
+            self.narrow_pending(",
+    ),
+    mutant(
+        "7 stale events",
+        "old_watchers_hear_of_the_numbers_new_file",
+        "if entry.registered || entry.always {
+            self.detach_all(",
+        "if entry.always {
+            self.detach_all(",
+    ),
+    mutant(
+        "7 stale events",
+        "an_event_left_by_a_budget_is_told_though_it_is_over",
+        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(false),",
+        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(true),",
+    ),
+    mutant(
+        "7 one-shot",
+        "a_one_shot_watcher_is_not_paused",
+        "if watch.mask & ONESHOT != 0 {",
+        "if watch.mask & ONESHOT == u32::MAX {",
+    ),
+    mutant(
+        "7 paused",
+        "a_paused_watcher_is_told_of_a_hang_up",
+        "if self.mask & EVENTS == 0 {
+            return 0;",
+        "if self.mask & EVENTS == u32::MAX {
+            return 0;",
+    ),
+    mutant(
+        "7 hang-up",
+        "a_hang_up_does_not_wake_a_reader",
+        "let implied = if ended != 0 { READABLE | WRITABLE } else { 0 };",
+        "let implied = if ended != 0 { WRITABLE } else { 0 };",
+    ),
+    mutant(
+        "7 edge",
+        "an_edge_watcher_shares_its_descriptor",
+        "others.any(|other| (mask | other.mask) & EDGE != 0)",
+        "others.any(|other| mask & other.mask & EDGE != 0)",
+    ),
+    mutant(
+        "10 free",
+        "callbacks_run_after_the_loop_is_freed",
+        "let _ = self.guarded(|| self.end_all_sources());",
+        "",
+    ),
+    mutant(
+        "10 exceptions",
+        "a_callback_that_threw_is_not_finished",
+        "            on.finish_current();
+            on.shared.take_stop();",
+        "            on.shared.take_stop();",
+    ),
+    mutant(
+        "10 exceptions",
+        "a_stop_outlives_the_run_that_an_exception_ended",
+        "            on.finish_current();
+            on.shared.take_stop();",
+        "            on.finish_current();",
+    ),
+    mutant(
+        "12 threads",
+        "another_thread_may_use_a_running_loop",
+        "if (owner == NOBODY || owner == thread::current()) && self.process.is_current() {",
+        "if owner < POISONED.min(CLOSED) && self.process.is_current() {",
+    ),
+    mutant(
+        "13 stop",
+        "a_stop_at_rest_is_forgotten",
+        "        self.hook.arm(false);
+        self.doorbell.begin_run();",
+        "        self.hook.arm(false);
+        self.stop.store(false, Ordering::Relaxed);
+        self.doorbell.begin_run();",
+    ),
+    mutant(
+        "13 stop",
+        "a_stop_ends_the_run_before_its_snapshot",
+        "if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
+        "if self.shared.is_stopping() || deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
+    ),
+    mutant(
+        "13 nested runs",
+        "a_nested_run_finishes_the_callback_that_runs_it",
+        "self.depth.get() > 1 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
+        "self.depth.get() > 1_000 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
+    ),
+    mutant(
+        "13 budget",
+        "a_spent_budget_is_overdrawn",
+        "if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
+        "if count > 1 && deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
+    ),
+    mutant(
+        "14 wake-ups",
+        "a_wake_that_no_wait_used_up_is_forgotten",
+        "            && !self.shared.has_something()
+",
+        "            && !self.shared.is_stopping()
+            && !self.shared.has_posts()
+",
+    ),
+    mutant(
+        "14 wake-ups",
+        "a_post_as_a_run_ends_tells_nobody",
+        "        if self.shared.has_something() {
+            self.shared.call_hook();
+        }",
+        "",
+    ),
+    mutant(
+        "14 wake-ups",
+        "a_flush_uses_up_the_next_call_of_the_hook",
+        "if self.rests_after {",
+        "if self.rests_after && !on.is_resting.get() {",
+    ),
+    mutant(
+        "14 hosts",
+        "work_left_does_not_make_the_descriptor_readable",
+        "poller.announce(self.is_work_left(), deadline)",
+        "poller.announce(false, deadline)",
+    ),
+    mutant("run", "an_unref_timer_keeps_the_run_going", "self.armed > self.armed_unref", "self.armed > 0"),
+    mutant(
+        "hooks",
+        "a_hook_that_a_hook_adds_runs_at_once",
+        "(order <= newest).then_some(",
+        "(order <= newest + 1).then_some(",
+    ),
+    mutant(
+        "pull",
+        "what_was_handed_out_is_never_finished",
+        "        self.guarded(|| self.finish_handed())?;
+",
+        "",
+    ),
+];
