@@ -15,7 +15,8 @@ impl Loop {
         self.check()?;
         let fd = self.poller.borrow_mut().embed()?;
         self.is_embedded.set(true);
-        if self.is_resting.get() {
+        // (With a hook it hears them already, and may have told of one.)
+        if self.is_resting.get() && !self.hears_rings.get() {
             self.hear_rings();
         }
         self.settle()?;

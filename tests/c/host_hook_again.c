@@ -51,3 +51,16 @@ TEST(work_after_cancelled_work_calls_the_hook) {
   CHECK_EQ(calls, 1);
   free_loop(loop);
 }
+
+/* Once until the next run, also if the host asks for the descriptor in between. */
+TEST(a_hook_that_has_been_called_is_not_called_again_after_loop_fd) {
+  int runs = 0;
+  loop_t *loop = hooked_loop();
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
+  CHECK_EQ(calls, 1);
+  embed(loop);
+  CHECK_EQ(loop_call_soon_threadsafe(loop, count_run, &runs, NULL), 0);
+  CHECK_EQ(calls, 1);
+  CHECK_EQ(loop_run_once(loop, 0), 2);
+  free_loop(loop);
+}
