@@ -28,8 +28,9 @@ fn main() {
     let wanted = MUTANTS.iter().filter(|mutant| mutant.name.contains(&only));
     let trials = wanted.map(|mutant| Trial::test(mutant.name, || try_mutant(mutant)));
     let sound = Trial::test("nothing_is_broken", nothing_is_broken);
-    let all = std::iter::once(sound).chain(trials).map(|trial| trial.with_ignored_flag(true));
-    let conclusion = libtest_mimic::run(&arguments, all.collect());
+    let mut all = vec![Trial::test("every_mutant_is_in_the_docs", every_mutant_is_in_the_docs)];
+    all.extend(std::iter::once(sound).chain(trials).map(|trial| trial.with_ignored_flag(true)));
+    let conclusion = libtest_mimic::run(&arguments, all);
     for line in NOTICED.lock().unwrap().iter() {
         println!("{line}");
     }
@@ -48,6 +49,15 @@ fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {
     };
     NOTICED.lock().unwrap().push(format!("| {} | {} | {noticed_by} |", mutant.law, mutant.name));
     Ok(())
+}
+
+fn every_mutant_is_in_the_docs() -> Result<(), Failed> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/model.md"))?;
+    let row = |mutant: &Mutant| format!("\n| {} | {} |\n", mutant.law, mutant.name.replace('_', " "));
+    match MUTANTS.iter().map(row).find(|row| !page.contains(row.as_str())) {
+        Some(row) => Err(format!("docs/model.md does not have the line {row}").into()),
+        None => Ok(()),
+    }
 }
 
 /// A test that fails anyway would notice everything.
