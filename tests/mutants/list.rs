@@ -121,8 +121,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "6 release",
         "releases_are_made_in_nested_runs",
-        "if self.depth.get() == 1 &&",
-        "if self.depth.get() >= 1 &&",
+        "self.depth.get() == 1 &&",
+        "self.depth.get() >= 1 &&",
     ),
     mutant(
         "7 stale events",
@@ -181,16 +181,16 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "10 exceptions",
         "a_callback_that_threw_is_not_finished",
-        "            on.finish_current();
-            on.shared.take_stop();",
-        "            on.shared.take_stop();",
+        "self.finish_current();
+        self.shared.take_stop();",
+        "self.shared.take_stop();",
     ),
     mutant(
         "10 exceptions",
         "a_stop_outlives_the_run_that_an_exception_ended",
-        "            on.finish_current();
-            on.shared.take_stop();",
-        "            on.finish_current();",
+        "self.finish_current();
+        self.shared.take_stop();",
+        "self.finish_current();",
     ),
     mutant(
         "12 threads",
