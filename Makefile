@@ -95,3 +95,5 @@ include tests/sanitizers/tools.mk
 include packaging/library.mk packaging/install.mk packaging/docs.mk packaging/packages.mk
 # The oldest Rust, advisories, memory orderings.
 include packaging/supply.mk
+# Fuzzing and mutation testing.
+include fuzz/fuzz.mk
