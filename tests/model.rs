@@ -85,6 +85,10 @@ fn fresh_programs() -> Outcome {
 }
 
 fn programs_of_the_corpus() -> Outcome {
+    if !harness::in_repository("fuzz").exists() {
+        println!("no corpus: it is in the repository, but not in the crate");
+        return Ok(());
+    }
     let folder = harness::in_repository("fuzz/corpus/model");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?.map(|file| file.unwrap().path()).collect();
     files.sort();
