@@ -268,4 +268,80 @@ pub const MUTANTS: &[Mutant] = &[
 ",
         "",
     ),
+    mutant(
+        "5 handles",
+        "a_periodic_timer_keeps_its_old_argument",
+        "period.callback.arg = arg;",
+        "let _ = period;",
+    ),
+    mutant(
+        "6 release",
+        "a_freed_loop_does_not_release_posts",
+        "            self.release_posts();
+",
+        "            let _ = Loop::release_posts;
+",
+    ),
+    mutant(
+        "7 events",
+        "a_half_close_is_told_unasked",
+        "(reported | implied) & self.mask & EVENTS | ended",
+        "(reported | implied) & (self.mask | READ_CLOSED) & EVENTS | ended",
+    ),
+    mutant(
+        "7 edge",
+        "an_update_does_not_report_an_edge_anew",
+        "entry.rearm |= mask & EDGE != 0;",
+        "entry.rearm |= mask == u32::MAX;",
+    ),
+    mutant(
+        "7 unwatchable",
+        "a_closed_unwatchable_descriptor_stays_ready",
+        "if !is_unwatchable(watch.fd) {",
+        "if !is_unwatchable(watch.fd) && share == u32::MAX {",
+    ),
+    mutant(
+        "14 wake-ups",
+        "work_after_cancelled_work_is_no_news",
+        "let more = work && !told;",
+        "let more = work && !told;
+        self.told_work.set(told || work);",
+    ),
+    mutant(
+        "14 wake-ups",
+        "loop_fd_makes_the_hook_be_called_again",
+        "if self.is_resting.get() && !self.hears_rings.get() {",
+        "if self.is_resting.get() {",
+    ),
+    mutant(
+        "run",
+        "an_unref_ready_callback_keeps_the_run_going",
+        "            self.ready.set_unref(sequence, unref);",
+        "            let _ = sequence;",
+    ),
+    mutant(
+        "run",
+        "a_remote_does_not_keep_the_run_going",
+        "            || self.shared.has_remotes()
+",
+        "",
+    ),
+    mutant(
+        "run",
+        "a_paused_watcher_does_not_keep_the_run_going",
+        "self.slots.len() > self.unref",
+        "self.waiting > 0",
+    ),
+    mutant(
+        "hooks",
+        "an_idle_hook_is_called_before_a_poll",
+        "if is_hooked && plan != Plan::Poll &&",
+        "if is_hooked &&",
+    ),
+    mutant(
+        "pull",
+        "a_batch_goes_on_behind_a_callback",
+        "Some(Entry::Soon { callback, .. }) => callback.is_pulled(),",
+        "Some(Entry::Soon { .. }) => true,",
+    ),
 ];
