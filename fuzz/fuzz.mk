@@ -6,13 +6,13 @@ FUZZ_SECONDS ?= 60
 MUTANT ?=
 
 # Only the nightly compiler builds with AddressSanitizer; libFuzzer itself works with any.
-FUZZ_TOOLCHAIN := $(shell rustup toolchain list 2>/dev/null | grep -q '^nightly' && echo +nightly)
-FUZZ_PLATFORM := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_TOOLCHAIN = $(shell rustup toolchain list 2>/dev/null | grep -q '^nightly' && echo +nightly)
+FUZZ_PLATFORM = $(shell rustc -vV | sed -n 's/^host: //p')
 # (Comparisons are not traced: a program's bytes are small numbers, and it takes half of the time.)
-FUZZ_FLAGS := --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
+FUZZ_FLAGS = --cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=3 \
   -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
   $(if $(FUZZ_TOOLCHAIN),-Zsanitizer=address)
-FUZZER := target/fuzz/$(FUZZ_PLATFORM)/release/model
+FUZZER = target/fuzz/$(FUZZ_PLATFORM)/release/model
 
 .PHONY: fuzz fuzz-build fuzz-corpus mutants
 
