@@ -1,7 +1,7 @@
 //! What the cross-thread parts are made of, in one place, so that `tests/loom.rs` can
 //! compile the same files with loom's in their stead.
 
-pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, fence};
+pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 pub use std::sync::{Mutex, MutexGuard};
 pub use std::thread::yield_now;
 

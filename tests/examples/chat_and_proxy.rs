@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 use std::thread;
