@@ -204,7 +204,11 @@ fn wake_hook(program: &Path) {
 fn pull_events(program: &Path) {
     let output = output_after(program, Duration::from_millis(40));
     let expected = ["soon: first", "pipe: 5 bytes", "timer: 20 ms are over", "tick: 40 ms", "pipe: 0 bytes"];
-    assert_eq!(output.lines().collect::<Vec<_>>(), expected);
+    let lines: Vec<_> = output.lines().collect();
+    // On a machine that stalls there is a tick more.
+    let (expected_lines, more) = lines.split_at(expected.len().min(lines.len()));
+    assert_eq!(expected_lines, expected);
+    assert!(more.iter().all(|line| *line == "tick: 40 ms"), "{output}");
 }
 
 fn fork_child(program: &Path) {

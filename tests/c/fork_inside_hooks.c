@@ -54,7 +54,7 @@ static void run_and_fork_in_a_hook(uint32_t when) {
   start();
   /* The first wait does not last until the stop. */
   CHECK(loop_call_soon(loop, count_run, &runs) > 0);
-  CHECK(loop_call_later(loop, MS(20 * CHECK_SLOWDOWN), stop_in_parent, NULL) > 0);
+  CHECK(loop_call_later(loop, MS(100 * CHECK_SLOWDOWN), stop_in_parent, NULL) > 0);
   CHECK(loop_add_hook(loop, when, fork_in_a_hook, NULL) > 0);
   end_run(loop_run_forever(loop), 0);
 }

@@ -168,7 +168,7 @@ TEST(every_function_is_interrupted_by_handlers_that_wake_and_stop) {
   other = new_loop(0);
   timer_t timer = start_signals();
   int rounds = 0;
-  for (uint64_t end = check_clock() + MS(2000); check_clock() < end || signals <= 1000; rounds++) {
+  for (uint64_t end = check_clock() + MS(2000); check_clock() < end || signals <= 1000 / CHECK_SLOWDOWN; rounds++) {
     loop_t *made = new_loop(rounds % 2 == 0 ? LOOP_STRICT_POLL : 0);
     loop = made;
     for (int i = 0; i < 5; i++) {

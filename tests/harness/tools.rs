@@ -77,6 +77,7 @@ const TOOLS: [Tool; 3] = [
         not_run: &[
             ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
             ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),
+            ("c_examples/dialog", "its dialog opens 30 ms before its last tick, or not at all"),
             ("c/fork_threads", "its children lose what other threads had in hand at the fork"),
         ],
     },
