@@ -36,6 +36,8 @@ impl Posts {
 
 struct Inbox {
     posts: Posts,
+    /// Whoever put the first of them here has rung.
+    is_rung_for: bool,
     closed: bool,
 }
 
@@ -60,7 +62,7 @@ pub struct Shared {
 }
 
 fn new_inbox() -> Result<Box<Mutex<Inbox>>> {
-    try_box(Mutex::new(Inbox { posts: Posts::new(), closed: false }))
+    try_box(Mutex::new(Inbox { posts: Posts::new(), is_rung_for: false, closed: false }))
 }
 
 impl Shared {
@@ -112,14 +114,14 @@ impl Shared {
         if post.callback.is_pulled() && !self.is_pulled {
             return Err(Error::NO_CALLBACK);
         }
-        let inbox = self.inbox();
+        let mut inbox = self.inbox();
         if inbox.closed {
             return Err(Error::CLOSED);
         }
         inbox.posts.0.push(post)?;
-        // Only the first since the loop took them rings: under the lock, so that whoever finds
-        // others there knows that it has been done.
-        if !self.has_posts.load(Ordering::Relaxed) {
+        // Only the first since the loop took them rings, under the lock: whoever comes later
+        // knows that it has been done.
+        if !std::mem::replace(&mut inbox.is_rung_for, true) {
             self.has_posts.store(true, Ordering::Relaxed);
             let tell = self.doorbell.ring();
             drop(inbox);
@@ -243,8 +245,14 @@ impl Shared {
         // Under the lock, or a post that comes now would lie there unseen.
         self.has_posts.store(false, Ordering::Relaxed);
         if let Some(mut inbox) = inbox {
+            inbox.is_rung_for = false;
             std::mem::swap(&mut inbox.posts, empty);
         }
+    }
+
+    /// Whoever posts next rings, also when there are posts already.
+    pub fn ring_again(&self) {
+        self.inbox().is_rung_for = false;
     }
 
     /// No further post is taken, and the hook is called no more.
@@ -270,6 +278,7 @@ impl Shared {
             self.inbox.store(Box::into_raw(new_inbox()?), Ordering::Relaxed);
             self.has_posts.store(false, Ordering::Relaxed);
         }
+        self.ring_again();
         self.process.adopt();
         Ok(())
     }

@@ -10,6 +10,7 @@
 //! bits, and the lowest is taken: a list through the free slots themselves would make each
 //! insert wait for the cache line of the one before (26 ns instead of 16 among a million).
 
+use crate::counted::try_box;
 use crate::error::{Error, Result};
 use crate::handle::{MAX_GENERATION, MAX_SLOTS, SlotId};
 use crate::memory::{BLOCK, Spare, try_push};
@@ -29,8 +30,9 @@ const WORDS: usize = BLOCK / 64;
 struct Block<T> {
     /// Grows to `BLOCK` within one allocation, so that it never moves.
     slots: Vec<Slot<T>>,
-    /// One bit a slot that is free, of those that there are.
-    free: [u64; WORDS],
+    /// One bit a slot that is free, of those that there are. (In a box: the table of blocks is
+    /// small enough to move.)
+    free: Option<Box<[u64; WORDS]>>,
     /// Slots are taken from this word of `free` as long as it has some; no lower one has.
     word: u32,
     taken: u32,
@@ -39,7 +41,7 @@ struct Block<T> {
 }
 
 impl<T: Default> Block<T> {
-    const EMPTY: Self = Block { slots: Vec::new(), free: [0; WORDS], word: 0, taken: 0, floor: 1 };
+    const EMPTY: Self = Block { slots: Vec::new(), free: None, word: 0, taken: 0, floor: 1 };
 
     /// (A retired slot counts as taken.)
     fn has_room(&self) -> bool {
@@ -48,13 +50,14 @@ impl<T: Default> Block<T> {
 
     /// Finds the lowest word with a free slot, or makes the next 64 slots.
     fn prepare(&mut self) {
-        let has_some = |word: &usize| self.free[*word] != 0;
+        let Some(free) = &mut self.free else { return };
+        let has_some = |word: &usize| free[*word] != 0;
         let word = (self.word as usize..WORDS).find(has_some).unwrap_or(self.slots.len() / 64);
         self.word = word as u32;
-        if self.free[word] == 0 {
+        if free[word] == 0 {
             let generation = self.floor | FREE;
             self.slots.resize_with((word + 1) * 64, || Slot { generation, value: T::default() });
-            self.free[word] = u64::MAX;
+            free[word] = u64::MAX;
         }
     }
 }
@@ -110,7 +113,7 @@ impl<T: Default> Slots<T> {
     #[inline(always)]
     pub fn insert_at_once(&mut self, value: T) -> Option<SlotId> {
         let block = self.blocks.get_mut(self.current)?;
-        let word = block.free.get_mut(block.word as usize).filter(|word| **word != 0)?;
+        let word = block.free.as_mut()?.get_mut(block.word as usize).filter(|word| **word != 0)?;
         let offset = block.word * 64 + word.trailing_zeros();
         let slot = block.slots.get_mut(offset as usize)?;
         *word &= *word - 1;
@@ -128,8 +131,9 @@ impl<T: Default> Slots<T> {
     fn prepare(&mut self) -> Result<()> {
         self.find_room()?;
         let block = &mut self.blocks[self.current];
-        if block.slots.capacity() == 0 {
+        if block.free.is_none() {
             block.slots.try_reserve_exact(BLOCK)?;
+            block.free = Some(try_box([0; WORDS])?);
             self.spare.one_more();
         }
         block.prepare();
@@ -188,7 +192,9 @@ impl<T: Default> Slots<T> {
             return;
         }
         let word = offset(id.index) / 64;
-        block.free[word] |= 1 << (id.index % 64);
+        if let Some(free) = &mut block.free {
+            free[word] |= 1 << (id.index % 64);
+        }
         block.word = block.word.min(word as u32);
         if !block.has_room() {
             self.room[number / 64] |= 1 << (number % 64);
@@ -253,7 +259,7 @@ impl<T: Default> Slots<T> {
             if surplus == 0 {
                 return;
             }
-            if block.taken == 0 && block.slots.capacity() > 0 {
+            if block.taken == 0 && block.free.is_some() {
                 let highest = block.slots.iter().map(|slot| slot.generation & !FREE).max();
                 *block = Block { floor: highest.unwrap_or(block.floor), ..Block::EMPTY };
                 self.spare.one_less();
@@ -327,7 +333,7 @@ mod tests {
         let last = *ids.last().unwrap();
         ids.iter().for_each(|id| assert!(slots.remove(*id).is_some()));
         (0..200).for_each(|_| slots.trim());
-        assert!(slots.blocks.iter().all(|block| block.slots.capacity() == 0));
+        assert!(slots.blocks.iter().all(|block| block.free.is_none() && block.slots.capacity() == 0));
         let again: Vec<_> = (0..50 * BLOCK).map(|i| slots.insert(i).unwrap()).collect();
         assert!(again.iter().all(|id| id.generation == 2));
         assert_eq!(slots.get(last), None);

@@ -54,16 +54,12 @@ impl Loop {
         self.has_hook.set(hook.is_some());
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
         if self.is_resting.get() && self.has_host() {
+            self.shared.ring_again();
             self.hear_rings();
         }
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
-        self.settle()?;
-        // Posts that are there already keep later ones from ringing.
-        if self.hears_rings.get() && self.shared.has_posts() {
-            self.shared.call_hook();
-        }
-        Ok(())
+        self.settle()
     }
 
     /// A sender for other threads that may outlive the loop.
