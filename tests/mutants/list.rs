@@ -35,20 +35,18 @@ pub const MUTANTS: &[Mutant] = &[
         "2 order",
         "posts_come_before_due_timers",
         "        self.collect_timers()?;
-        if self.shared.has_posts()",
-        "        if self.shared.has_posts() {
+        if self.has_posts()",
+        "        if self.has_posts() {
             self.collect_posts()?;
         }
         self.collect_timers()?;
-        if self.shared.has_posts()",
+        if self.has_posts()",
     ),
     mutant(
         "2 order",
-        "watchers_of_a_descriptor_come_in_reverse",
-        "let mut index = entry.first;
-        let mut wanted = false;",
-        "let mut index = entry.last;
-        let mut wanted = false;",
+        "only_the_last_watcher_of_a_descriptor_is_told",
+        "let mut index = entry.first;",
+        "let mut index = entry.last;",
     ),
     mutant(
         "3 order",
@@ -228,11 +226,9 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "14 wake-ups",
         "a_wake_that_no_wait_used_up_is_forgotten",
-        "            && !self.shared.has_something()
+        "            && !self.shared.is_woken()
 ",
-        "            && !self.shared.is_stopping()
-            && !self.shared.has_posts()
-",
+        "",
     ),
     mutant(
         "14 wake-ups",
@@ -251,8 +247,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "14 hosts",
         "work_left_does_not_make_the_descriptor_readable",
-        "poller.announce(self.is_work_left(), deadline)",
-        "poller.announce(false, deadline)",
+        "announce(self.is_work_left()",
+        "announce(false",
     ),
     mutant("run", "an_unref_timer_keeps_the_run_going", "self.armed > self.armed_unref", "self.armed > 0"),
     mutant(
@@ -322,9 +318,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "run",
         "a_remote_does_not_keep_the_run_going",
-        "            || self.shared.has_remotes()
-",
-        "",
+        "self.remotes.load(Ordering::Acquire) > 0 || self.has_posts()",
+        "self.has_posts()",
     ),
     mutant(
         "run",
