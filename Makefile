@@ -96,4 +96,5 @@ include packaging/library.mk packaging/install.mk packaging/docs.mk packaging/pa
 # The oldest Rust, advisories, memory orderings.
 include packaging/supply.mk
 # Fuzzing and mutation testing.
-include fuzz/fuzz.mk
+# (A crate of its own: the archive of the sources leaves it out.)
+-include fuzz/fuzz.mk
