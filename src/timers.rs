@@ -437,6 +437,37 @@ mod tests {
         assert_eq!(fired, ids.into_iter().rev().collect::<Vec<_>>());
     }
 
+    /// Among thousands of timers of all levels, and the lists are whole afterwards.
+    #[test]
+    fn a_collection_that_fails_leaves_lists_that_can_be_taken_from() {
+        let mut random = Random(3);
+        let mut timers = Timers::new();
+        timers.insert(1 << 40, nothing(), RareRef::NONE).unwrap();
+        let deadlines: Vec<u64> = (0..5000).map(|_| random.next() % 3_000_000_000).collect();
+        let ids: Vec<_> = deadlines
+            .iter()
+            .map(|deadline| timers.insert(*deadline, nothing(), RareRef::NONE).unwrap())
+            .collect();
+        let mut room = 1000;
+        let mut fired = Vec::new();
+        let result = timers.collect(2_500_000_000, |id, _| {
+            if room == 0 {
+                return Err(crate::error::Error::NO_MEMORY);
+            }
+            room -= 1;
+            fired.push(id);
+            Ok(1)
+        });
+        assert!(result.is_err());
+        let mut left: Vec<_> = (0..5000).filter(|i| !fired.contains(&ids[*i])).collect();
+        for i in left.extract_if(.., |i| *i % 3 == 0) {
+            assert!(timers.remove(ids[i]).is_some());
+        }
+        left.sort_by_key(|i| (deadlines[*i], *i));
+        let rest = fire(&mut timers, 3_000_000_000);
+        assert_eq!(rest, left.iter().map(|i| ids[*i]).collect::<Vec<_>>());
+    }
+
     #[test]
     fn a_timer_is_small() {
         assert!(size_of::<Timer>() <= 56, "{}", size_of::<Timer>());

@@ -190,13 +190,17 @@ impl Wheel {
 
     #[inline]
     fn put_first(&mut self, timers: &mut Slots<Timer>, index: u32, bucket: usize, second: u32) {
-        self.heads[bucket] = index;
+        self.head(bucket, index);
         if second != NONE {
             timers.at(second).previous = index;
-        } else {
-            self.occupied[bucket / 64] |= 1 << (bucket % 64);
-            self.summary |= 1 << (bucket / 64);
         }
+    }
+
+    #[inline]
+    fn head(&mut self, bucket: usize, index: u32) {
+        self.heads[bucket] = index;
+        self.occupied[bucket / 64] |= 1 << (bucket % 64);
+        self.summary |= 1 << (bucket / 64);
     }
 
     #[inline]
@@ -257,17 +261,13 @@ impl Wheel {
         while let Some(bucket) = self.first_bucket().filter(|bucket| bucket.start <= target) {
             self.tick = bucket.start;
             if bucket.number >= SLOTS {
-                let mut index = self.detach(bucket.number);
-                while index != NONE {
-                    let Timer { next, deadline, .. } = *timers.at(index);
-                    self.link(timers, index, deadline);
-                    index = next;
-                }
+                self.move_down(timers, bucket.number, target);
                 continue;
             }
             let result = self.collect_bucket(timers, bucket.number, now, &mut emit);
             if let Err(error) = result {
                 self.next_is_exact = false;
+                self.link_back(timers);
                 return Err(error);
             }
             if bucket.start == target {
@@ -277,6 +277,40 @@ impl Wheel {
         self.tick = self.tick.max(target);
         self.find_next(timers);
         Ok(())
+    }
+
+    /// Hangs the timers of a bucket into those of lower levels, where they belong by now.
+    ///
+    /// What is due before `target` is about to be collected, so nothing will be taken out of the
+    /// middle of its list: the timer that it goes before is not told (nor is its line of the cache
+    /// fetched).
+    fn move_down(&mut self, timers: &mut Slots<Timer>, bucket: usize, target: u64) {
+        let mut index = self.detach(bucket);
+        while index != NONE {
+            let timer = timers.at(index);
+            let (next, deadline) = (timer.next, timer.deadline);
+            if deadline >> TICK_BITS < target {
+                let (bucket, second) = self.place(deadline);
+                (timer.bucket, timer.previous, timer.next) = (bucket, NONE, second);
+                self.head(usize::from(bucket), index);
+            } else {
+                self.link(timers, index, deadline);
+            }
+            index = next;
+        }
+    }
+
+    /// Makes good what `move_down` left out, for a collection that failed.
+    #[cold]
+    fn link_back(&mut self, timers: &mut Slots<Timer>) {
+        for head in &self.heads {
+            let (mut previous, mut index) = (NONE, *head);
+            while index != NONE {
+                let timer = timers.at(index);
+                timer.previous = std::mem::replace(&mut previous, index);
+                index = timer.next;
+            }
+        }
     }
 
     fn collect_bucket(
