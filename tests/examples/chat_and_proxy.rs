@@ -10,7 +10,6 @@ use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::path::Path;
 use std::process::Command;
 use std::ptr;
 use std::thread;
@@ -109,12 +108,6 @@ impl Server {
         signal(self.pid(), libc::SIGINT);
         assert_eq!(self.running.finish(), "");
     }
-}
-
-pub fn with_valgrind(program: &Path) -> Command {
-    let mut command = Command::new("valgrind");
-    command.args(["--quiet", "--leak-check=full", "--error-exitcode=99"]).arg(program);
-    command
 }
 
 fn set_option(stream: &TcpStream, level: i32, option: i32, value: i32) {

@@ -10,8 +10,9 @@ use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::chat_and_proxy::{Server, with_time_limit, with_valgrind};
-use super::harness::{build, in_repository, is_skipped, limited, output_folder};
+use super::chat_and_proxy::{Server, with_time_limit};
+use super::harness::tools::{self, watched};
+use super::harness::{build, in_repository, limited, output_folder};
 
 const LOCAL: i32 = 1;
 const USAGE: i32 = 2;
@@ -25,7 +26,11 @@ const REDIRECT: i32 = 9;
 const STATUS: i32 = 10;
 
 pub fn http_get(program: &Path) {
-    let client = Client { program, is_checked: false };
+    let is_checked = tools::current().is_some();
+    let client = Client { program, is_checked };
+    if is_checked {
+        return each_ending_leaves_nothing(client);
+    }
     what_it_asks(client);
     documents_of_all_kinds(client);
     what_it_does_not_follow_or_like(client);
@@ -37,12 +42,9 @@ pub fn http_get(program: &Path) {
     urls(client);
     it_reads_no_more_than_it_can_write(client);
     from_the_other_example(client);
-    if !is_skipped("valgrind") {
-        each_ending_leaves_nothing(Client { program, is_checked: true });
-    }
 }
 
-/// One of each kind, since valgrind takes its time.
+/// One of each kind, since the tools take their time.
 fn each_ending_leaves_nothing(client: Client) {
     what_it_asks(client);
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -59,13 +61,13 @@ fn each_ending_leaves_nothing(client: Client) {
 #[derive(Clone, Copy)]
 struct Client<'a> {
     program: &'a Path,
-    /// By valgrind.
+    /// By a tool.
     is_checked: bool,
 }
 
 impl Client<'_> {
     fn command(&self) -> Command {
-        if self.is_checked { with_valgrind(self.program) } else { limited(self.program) }
+        if self.is_checked { watched(self.program) } else { limited(self.program) }
     }
 
     fn get(&self, arguments: &[&str]) -> Output {

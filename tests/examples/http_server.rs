@@ -11,8 +11,9 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::chat_and_proxy::{Server, set_descriptor_limit, with_valgrind};
-use super::harness::{is_absent, is_skipped, output_folder};
+use super::chat_and_proxy::{Server, set_descriptor_limit};
+use super::harness::tools::{self, watched};
+use super::harness::{is_absent, output_folder};
 use super::signal;
 
 const BIG: usize = 50_000_000;
@@ -20,6 +21,9 @@ const BIG: usize = 50_000_000;
 const MEMORY_KB: usize = 20_000;
 
 pub fn http_server(program: &Path) {
+    if tools::current().is_some() {
+        return as_a_tool_sees_it(program);
+    }
     let server = start(Command::new(program), "30");
     let at_rest = server.open_descriptors();
     all_requests(&server);
@@ -37,12 +41,13 @@ pub fn http_server(program: &Path) {
     who_is_silent_has_to_go(start(Command::new(program), "0.5"));
     newcomers_wait_for_descriptors(start(Command::new(program), "30"));
     it_stops_in_the_middle(server);
-    if !is_skipped("valgrind") {
-        let server = start(with_valgrind(program), "60");
-        all_requests(&server);
-        who_reads_slowly_delays_nobody(&server);
-        it_stops_in_the_middle(server);
-    }
+}
+
+fn as_a_tool_sees_it(program: &Path) {
+    let server = start(watched(program), "60");
+    all_requests(&server);
+    who_reads_slowly_delays_nobody(&server);
+    it_stops_in_the_middle(server);
 }
 
 fn start(mut command: Command, seconds: &str) -> Server {

@@ -29,7 +29,9 @@ pub struct Tool {
 }
 
 const OWN_MALLOC: &str = "replaces malloc, as the tool does";
-const OF_NO_TOOL: [(&str, &str); 4] = [
+const OF_NO_TOOL: [(&str, &str); 6] = [
+    ("c/fault_causes_memory", OWN_MALLOC),
+    ("c/fault_memory", OWN_MALLOC),
     ("c/law_11_growth", OWN_MALLOC),
     ("c/law_11_no_allocation", OWN_MALLOC),
     ("c/pull_no_allocation", OWN_MALLOC),
