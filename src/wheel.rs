@@ -1,8 +1,8 @@
 //! The timing wheel: which timer is next, in constant time, with true removal.
 //!
-//! Time is cut into ticks of 65 us (2^16 ns), and a tick's number into six digits
-//! of eight bits. A timer hangs in a bucket of the level of the highest digit in which
-//! its tick differs from the wheel's: so all buckets of a lower level come before
+//! Time is cut into ticks of 65 us (2^16 ns), and a tick's number into seven digits. A
+//! timer hangs in a bucket of the level of the highest digit in which its tick differs from
+//! the wheel's: so all buckets of a lower level come before
 //! those of a higher one, in each level the lower slot comes first, and the first
 //! bucket is found with a few bit operations. When time reaches a bucket of a higher
 //! level its timers move down. Firing order is exact, not by tick: the due timers of a
@@ -16,20 +16,75 @@
 //!   with many (`EXACT_UP_TO`) it may be that bucket's beginning, since looking through
 //!   thousands of timers before each wait would cost more than that wake-up.
 //!
+//! * A bucket's timers move down all at once, so the digits are chosen to keep buckets small where
+//!   the timers of most programs are: one of the third level lasts half a second, and the level
+//!   two minutes. (With eight bits in each digit it would be four seconds: 70,000 of a million
+//!   timers in a minute, some milliseconds in one turn.)
+//!
 //! Tried and left out: a binary or pairing heap (cancel and restart are logarithmic and
 //! miss the cache all the way), and digits of six bits (2 KB a loop instead of 6, but a timer
-//! of seconds moves down twice instead of once: a miss of the cache each).
+//! of seconds moves down once more: a miss of the cache).
 
 use crate::error::Result;
 use crate::slots::Slots;
 use crate::timers::Timer;
 
 const TICK_BITS: u32 = 16;
-const DIGIT_BITS: u32 = 8;
-const LEVELS: usize = 6;
-/// Slots of a level.
-const SLOTS: usize = 1 << DIGIT_BITS;
-const BUCKETS: usize = LEVELS * SLOTS;
+/// Bits of the digits, from the lowest; with those of a tick 64.
+const DIGITS: [u32; 7] = [8, 5, 8, 8, 8, 8, 3];
+/// Slots of the lowest level.
+const SLOTS: usize = 1 << DIGITS[0];
+const BUCKETS: usize = LEVELS[6].base as usize + 64;
+
+/// Where the digit of a level is in a tick, and which bucket is its first.
+#[derive(Clone, Copy)]
+struct Level {
+    shift: u8,
+    mask: u8,
+    base: u16,
+}
+
+const LEVELS: [Level; 7] = {
+    let mut levels = [Level { shift: 0, mask: 0, base: 0 }; 7];
+    let (mut level, mut shift, mut base) = (0, 0, 0);
+    while level < 7 {
+        let slots = 1usize << DIGITS[level];
+        levels[level] = Level { shift: shift as u8, mask: (slots - 1) as u8, base: base as u16 };
+        shift += DIGITS[level];
+        // Each level begins a word of `occupied`.
+        base += slots.div_ceil(64) * 64;
+        level += 1;
+    }
+    levels
+};
+
+/// The level of a tick whose highest bit that differs is this one.
+const LEVEL_OF_BIT: [Level; 64] = {
+    let mut levels = [LEVELS[0]; 64];
+    let (mut bit, mut level) = (0, 0);
+    while bit < 64 {
+        if level < 6 && bit == LEVELS[level + 1].shift as usize {
+            level += 1;
+        }
+        levels[bit] = LEVELS[level];
+        bit += 1;
+    }
+    levels
+};
+
+const LEVEL_OF_WORD: [Level; BUCKETS / 64] = {
+    let mut levels = [LEVELS[0]; BUCKETS / 64];
+    let (mut word, mut level) = (0, 0);
+    while word < BUCKETS / 64 {
+        if level < 6 && word * 64 == LEVELS[level + 1].base as usize {
+            level += 1;
+        }
+        levels[word] = LEVELS[level];
+        word += 1;
+    }
+    levels
+};
+
 const EXACT_UP_TO: usize = 64;
 /// No timer.
 pub const NONE: u32 = u32::MAX;
@@ -173,9 +228,8 @@ impl Wheel {
     fn bucket_of(&self, deadline: u64) -> usize {
         let tick = (deadline >> TICK_BITS).max(self.tick);
         let differing = (tick ^ self.tick) | 1;
-        let level = (63 ^ differing.leading_zeros()) / DIGIT_BITS;
-        let slot = (tick >> (level * DIGIT_BITS)) as usize % SLOTS;
-        level as usize * SLOTS + slot
+        let Level { shift, mask, base } = LEVEL_OF_BIT[63 ^ differing.leading_zeros() as usize];
+        usize::from(base) + ((tick >> shift) as u8 & mask) as usize
     }
 
     #[inline]
@@ -235,11 +289,10 @@ impl Wheel {
     fn first_bucket(&self) -> Option<Bucket> {
         let word = self.summary.trailing_zeros() as usize;
         let number = word * 64 + self.occupied.get(word)?.trailing_zeros() as usize;
-        let (level, slot) = (number / SLOTS, number % SLOTS);
-        let shift = level as u32 * DIGIT_BITS;
+        let Level { shift, mask, base } = LEVEL_OF_WORD[word];
         // The wheel's tick with this digit replaced and the lower ones zero.
-        let upper = (self.tick >> shift) & !(SLOTS as u64 - 1);
-        let tick = (upper | slot as u64) << shift;
+        let upper = (self.tick >> shift) & !u64::from(mask);
+        let tick = (upper | (number - usize::from(base)) as u64) << shift;
         Some(Bucket { number, start: tick.max(self.tick) })
     }
 
