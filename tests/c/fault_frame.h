@@ -11,11 +11,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "pairs.h"
 
 __attribute__((constructor)) static void hang_guard(void) { alarm(100); }
 
@@ -198,18 +198,7 @@ static inline void cancel(struct watcher *w) {
   w->source->expected = w->source->runs;
 }
 
-static inline void make_pair(int fds[2]) {
-  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-}
-static inline void close_pair(int fds[2]) {
-  CHECK_EQ(close(fds[0]), 0);
-  CHECK_EQ(close(fds[1]), 0);
-}
-static inline void put_byte(int fd) { CHECK_EQ(send(fd, "x", 1, 0), 1); }
-static inline void take_byte(int fd) {
-  char byte;
-  CHECK_EQ(recv(fd, &byte, 1, 0), 1);
-}
+static inline void make_pair(int fds[2]) { make_pair_with(fds, SOCK_NONBLOCK); }
 
 static inline int open_descriptors(void) {
   int count = 0;

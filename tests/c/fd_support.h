@@ -7,8 +7,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#include "pairs.h"
 
 __attribute__((constructor)) static void hang_guard(void) { alarm(60); }
 
@@ -50,21 +51,7 @@ static inline void warm_up(loop_t *loop) {
   for (int i = 0; i < 10; i++) CHECK_EQ(loop_run_once(loop, (int64_t)US(50)), 0);
 }
 
-static inline void make_pair(int fds[2]) {
-  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-}
-
-static inline void close_pair(int fds[2]) {
-  CHECK_EQ(close(fds[0]), 0);
-  CHECK_EQ(close(fds[1]), 0);
-}
-
-static inline void put_byte(int fd) { CHECK_EQ(send(fd, "x", 1, 0), 1); }
-
-static inline void take_byte(int fd) {
-  char byte;
-  CHECK_EQ(recv(fd, &byte, 1, 0), 1);
-}
+static inline void make_pair(int fds[2]) { make_pair_with(fds, SOCK_NONBLOCK); }
 
 /* A socket with a local address of its own that nobody else uses. */
 static inline int bound_socket(int type, struct sockaddr_in *address) {

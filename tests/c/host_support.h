@@ -7,11 +7,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "pairs.h"
 
 __attribute__((constructor)) static void hang_guard(void) { alarm(60); }
 
@@ -51,21 +51,7 @@ static inline void stop_loop(loop_t *loop, void *arg) {
   CHECK_EQ(loop_stop(loop), 0);
 }
 
-static inline void make_pair(int fds[2]) {
-  CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-}
-
-static inline void close_pair(int fds[2]) {
-  CHECK_EQ(close(fds[0]), 0);
-  CHECK_EQ(close(fds[1]), 0);
-}
-
-static inline void put_byte(int fd) { CHECK_EQ(send(fd, "x", 1, 0), 1); }
-
-static inline void take_byte(int fd) {
-  char byte;
-  CHECK_EQ(recv(fd, &byte, 1, 0), 1);
-}
+static inline void make_pair(int fds[2]) { make_pair_with(fds, 0); }
 
 /* Answers each byte with a byte, and counts it. */
 static inline void echo_byte(loop_t *loop, int fd, uint32_t events, void *arg) {
