@@ -92,20 +92,9 @@ impl Handle {
         Some(Handle::Slot(kind, SlotId::from_low_bits(bits)))
     }
 
-    /// The slot of a timer's handle, in a few instructions.
+    /// The slot that a handle of this kind names, in a few instructions.
     #[inline(always)]
-    pub fn timer_from_raw(raw: RawHandle) -> Option<SlotId> {
-        Handle::slot_from_raw(Kind::Timer, raw)
-    }
-
-    /// The slot of a watcher's handle, in a few instructions.
-    #[inline(always)]
-    pub fn watch_from_raw(raw: RawHandle) -> Option<SlotId> {
-        Handle::slot_from_raw(Kind::Watch, raw)
-    }
-
-    #[inline(always)]
-    fn slot_from_raw(kind: Kind, raw: RawHandle) -> Option<SlotId> {
+    pub fn slot_from_raw(kind: Kind, raw: RawHandle) -> Option<SlotId> {
         let bits = raw as u64;
         let is_it = bits >> KIND_SHIFT == SLOT_BIT >> KIND_SHIFT | kind as u64;
         is_it.then_some(SlotId::from_low_bits(bits))
@@ -125,9 +114,9 @@ mod tests {
                     assert!(handle.to_raw() > 0 && handle.to_raw() < 1 << 53);
                     assert_eq!(Handle::from_raw(handle.to_raw()), Some(handle));
                     let timer = (kind == Kind::Timer).then_some(SlotId { index, generation });
-                    assert_eq!(Handle::timer_from_raw(handle.to_raw()), timer);
+                    assert_eq!(Handle::slot_from_raw(Kind::Timer, handle.to_raw()), timer);
                     let watch = (kind == Kind::Watch).then_some(SlotId { index, generation });
-                    assert_eq!(Handle::watch_from_raw(handle.to_raw()), watch);
+                    assert_eq!(Handle::slot_from_raw(Kind::Watch, handle.to_raw()), watch);
                 }
             }
         }
@@ -141,7 +130,7 @@ mod tests {
     fn invented_numbers_are_nothing() {
         for raw in [0, -1, i64::MIN, i64::MAX, 1 << 53, 1 << 52, (1 << 52) | (7 << 49)] {
             assert_eq!(Handle::from_raw(raw), None, "{raw:#x}");
-            assert_eq!(Handle::timer_from_raw(raw), None, "{raw:#x}");
+            assert_eq!(Handle::slot_from_raw(Kind::Timer, raw), None, "{raw:#x}");
         }
     }
 }

@@ -83,25 +83,24 @@ impl<T: Copy> Ring<T> {
         if sequence.is_multiple_of(BLOCK_U64) {
             self.begin_block()?;
         }
-        // SAFETY: the block of `tail`, by the invariant or by `begin_block`.
-        let last = unsafe { &*self.last.get() };
-        last[offset(sequence)].set(value);
-        self.tail.set(sequence + 1);
-        Ok(sequence)
+        Ok(self.append(sequence, value))
     }
 
     /// Appends if that needs no further block: a few instructions.
     #[inline(always)]
     pub fn push_within_block(&self, value: T) -> Option<u64> {
         let sequence = self.tail();
-        if sequence.is_multiple_of(BLOCK_U64) {
-            return None;
-        }
-        // SAFETY: the block of `tail`, by the invariant.
+        (!sequence.is_multiple_of(BLOCK_U64)).then(|| self.append(sequence, value))
+    }
+
+    /// Appends to the block of the tail, which is `sequence`.
+    #[inline(always)]
+    fn append(&self, sequence: u64, value: T) -> u64 {
+        // SAFETY: the block of `tail`: by the invariant, or `begin_block` has just made it.
         let last = unsafe { &*self.last.get() };
         last[offset(sequence)].set(value);
         self.tail.set(sequence + 1);
-        Some(sequence)
+        sequence
     }
 
     #[cold]

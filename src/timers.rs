@@ -330,6 +330,20 @@ mod tests {
         fired
     }
 
+    /// Only so many of those that are due find room in the ready queue.
+    fn fire_until_there_is_no_memory(timers: &mut Timers, now: u64, room: usize) -> Vec<SlotId> {
+        let mut fired = Vec::new();
+        let result = timers.collect(now, |id, _| match fired.len() == room {
+            true => Err(crate::error::Error::NO_MEMORY),
+            false => {
+                fired.push(id);
+                Ok(1)
+            }
+        });
+        assert!(result.is_err());
+        fired
+    }
+
     /// A million random operations against a sorted map.
     #[test]
     fn agrees_with_a_sorted_list() {
@@ -422,17 +436,7 @@ mod tests {
         let mut timers = Timers::new();
         let ids: Vec<_> =
             (0..10).map(|i| timers.insert(100 - i, nothing(), RareRef::NONE).unwrap()).collect();
-        let mut room = 4;
-        let mut fired = Vec::new();
-        let result = timers.collect(200, |id, _| {
-            if room == 0 {
-                return Err(crate::error::Error::NO_MEMORY);
-            }
-            room -= 1;
-            fired.push(id);
-            Ok(1)
-        });
-        assert!(result.is_err());
+        let mut fired = fire_until_there_is_no_memory(&mut timers, 200, 4);
         fired.extend(fire(&mut timers, 200));
         assert_eq!(fired, ids.into_iter().rev().collect::<Vec<_>>());
     }
@@ -447,17 +451,7 @@ mod tests {
             .iter()
             .map(|deadline| timers.insert(*deadline, nothing(), RareRef::NONE).unwrap())
             .collect();
-        let mut room = 1000;
-        let mut fired = Vec::new();
-        let result = timers.collect(2 << 30, |id, _| {
-            if room == 0 {
-                return Err(crate::error::Error::NO_MEMORY);
-            }
-            room -= 1;
-            fired.push(id);
-            Ok(1)
-        });
-        assert!(result.is_err());
+        let fired = fire_until_there_is_no_memory(&mut timers, 2 << 30, 1000);
         let mut left: Vec<_> = (0..5000).filter(|i| !fired.contains(&ids[*i])).collect();
         for i in left.extract_if(.., |i| *i % 3 == 0) {
             assert!(timers.remove(ids[i]).is_some());

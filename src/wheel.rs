@@ -59,31 +59,26 @@ const LEVELS: [Level; 7] = {
 };
 
 /// The level of a tick whose highest bit that differs is this one.
-const LEVEL_OF_BIT: [Level; 64] = {
-    let mut levels = [LEVELS[0]; 64];
-    let (mut bit, mut level) = (0, 0);
-    while bit < 64 {
-        if level < 6 && bit == LEVELS[level + 1].shift as usize {
-            level += 1;
-        }
-        levels[bit] = LEVELS[level];
-        bit += 1;
-    }
-    levels
-};
+const LEVEL_OF_BIT: [Level; 64] = levels_from(false);
+/// The level of the buckets of a word of `occupied`.
+const LEVEL_OF_WORD: [Level; BUCKETS / 64] = levels_from(true);
 
-const LEVEL_OF_WORD: [Level; BUCKETS / 64] = {
-    let mut levels = [LEVELS[0]; BUCKETS / 64];
-    let (mut word, mut level) = (0, 0);
-    while word < BUCKETS / 64 {
-        if level < 6 && word * 64 == LEVELS[level + 1].base as usize {
-            level += 1;
+/// Which level each bit, or each word, belongs to.
+const fn levels_from<const N: usize>(by_word: bool) -> [Level; N] {
+    let mut levels = [LEVELS[0]; N];
+    let (mut place, mut level) = (0, 0);
+    while place < N {
+        if level < 6 {
+            let Level { shift, base, .. } = LEVELS[level + 1];
+            if place == (if by_word { base as usize / 64 } else { shift as usize }) {
+                level += 1;
+            }
         }
-        levels[word] = LEVELS[level];
-        word += 1;
+        levels[place] = LEVELS[level];
+        place += 1;
     }
     levels
-};
+}
 
 const EXACT_UP_TO: usize = 64;
 /// No timer.

@@ -122,7 +122,7 @@ impl Loop {
         if !self.is_plain() {
             return None;
         }
-        let id = Handle::timer_from_raw(handle)?;
+        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
         self.timers.borrow_mut().restart(id, deadline).then_some(())
     }
 

@@ -98,8 +98,9 @@ impl Loop {
         let may_be_outer = self.depth.get() > 1;
         if may_be_outer || !self.guarded(|| Ok(self.timers.borrow_mut().end_plain(id)))? {
             self.finish_current();
+        } else {
+            self.current.clear();
         }
-        self.current.clear();
         Ok(())
     }
 
@@ -222,7 +223,7 @@ impl Loop {
             self.set_current(Kind::Hook, id, callback.arg);
             callback.call(self);
             self.finish_current();
-            self.still_ours()?;
+            self.check()?;
         }
     }
 

@@ -69,7 +69,7 @@ impl Loop {
         if !self.is_plain() || self.depth.get() > 1 || self.current.handle() == handle {
             return None;
         }
-        let id = Handle::timer_from_raw(handle)?;
+        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
         self.timers.borrow_mut().remove_plain(id).then_some(())
     }
 

@@ -104,7 +104,7 @@ impl Loop {
                 Err(call) => {
                     call.make(self);
                     self.finish_current();
-                    self.still_ours()?;
+                    self.check()?;
                 }
             }
         }

@@ -182,12 +182,7 @@ impl Loop {
         if !self.releases.is_empty() && self.depth.get() == 1 && !self.is_closed() {
             self.make_releases();
         }
-        self.still_ours()
-    }
-
-    /// After user code: it may have freed the loop, or forked, and this is the child.
-    #[inline]
-    pub(super) fn still_ours(&self) -> Result<()> {
+        // User code may have freed the loop, or forked, and this is the child.
         self.check()
     }
 

@@ -102,7 +102,7 @@ impl Loop {
         if !self.is_plain() {
             return None;
         }
-        let id = Handle::watch_from_raw(handle)?;
+        let id = Handle::slot_from_raw(Kind::Watch, handle)?;
         self.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
     }
 
