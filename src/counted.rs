@@ -30,9 +30,22 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
     let mut place = Vec::new();
     place.try_reserve_exact(1)?;
     place.push(value);
+    Ok(the_only(place))
+}
+
+/// Like [`try_box`], for what is large: it is made in its place and not on the stack.
+pub fn try_box_with<T>(make: impl FnMut() -> T) -> Result<Box<T>> {
+    let mut place = Vec::new();
+    place.try_reserve_exact(1)?;
+    place.resize_with(1, make);
+    Ok(the_only(place))
+}
+
+fn the_only<T>(place: Vec<T>) -> Box<T> {
+    debug_assert_eq!((place.len(), place.capacity()), (1, 1));
     let one = Box::into_raw(place.into_boxed_slice()).cast::<T>();
     // SAFETY: a boxed slice of one element has the layout of a box of that element.
-    Ok(unsafe { Box::from_raw(one) })
+    unsafe { Box::from_raw(one) }
 }
 
 impl<T> Deref for Counted<T> {

@@ -62,12 +62,12 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
 }
 
 /// Tries the short way of a method; the function that calls this takes the long one, out of
-/// line, so that the short one needs no more registers and stack than it does.
+/// line, so that the short one needs no more registers and stack than it does. (A bug does not
+/// lead to the long way: the arguments would have to be kept for it.)
 #[inline(always)]
-fn quick<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
+fn quick<T: From<c_int>>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
     let target = get(pointer).ok()?;
-    // After a bug the long way says so.
-    target.guarded(|| Ok(method(target))).ok().flatten()
+    target.guarded(|| Ok(method(target))).unwrap_or_else(|error| Some(error.code().into()))
 }
 
 /// Calls a method that runs user code, which may throw and may free the loop.

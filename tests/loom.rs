@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "no callback is called here")]
 mod callback;
 #[path = "../src/counted.rs"]
+#[allow(dead_code, reason = "large boxes are made elsewhere")]
 mod counted;
 #[path = "../src/doorbell.rs"]
 mod doorbell;

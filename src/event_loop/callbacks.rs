@@ -157,7 +157,7 @@ impl Loop {
         if !timer.is_armed() {
             return Ok(0);
         }
-        let left = match timer.deadline {
+        let left = match timer.deadline() {
             NEVER => NEVER,
             deadline => deadline.saturating_sub(self.clock.now()),
         };

@@ -127,18 +127,20 @@ impl Loop {
     fn take_timer(&self, id: SlotId) -> Option<Call> {
         let mut timers = self.timers.borrow_mut();
         let timer = timers.slots.get_mut(id)?;
-        timer.state = State::Idle;
-        self.set_current(Kind::Timer, id, timer.callback.arg);
-        let period = self.rares.borrow_mut().period(timer.rare);
-        let Some(period) = period else { return Some(Call::Plain(timer.callback)) };
+        timer.set_state(State::Idle);
+        let deadline = timer.deadline();
+        let callback = timers.callback(id);
+        self.set_current(Kind::Timer, id, callback.arg);
+        let period = self.rares.borrow_mut().period(timers.rare(id));
+        let Some(period) = period else { return Some(Call::Plain(callback)) };
         // Armed again before the callback: it may cancel or re-schedule itself, or throw.
         let (ticks, next) = match period.missed {
-            Missed::Run => (1, timer.deadline.saturating_add(period.interval)),
+            Missed::Run => (1, deadline.saturating_add(period.interval)),
             Missed::Restart => (1, self.clock.now().saturating_add(period.interval)),
             Missed::Skip => {
-                let late = self.turn_now().saturating_sub(timer.deadline);
+                let late = self.turn_now().saturating_sub(deadline);
                 let ticks = (late / period.interval).saturating_add(1);
-                (ticks, timer.deadline.saturating_add(ticks.saturating_mul(period.interval)))
+                (ticks, deadline.saturating_add(ticks.saturating_mul(period.interval)))
             }
         };
         timers.schedule(id, next);

@@ -100,13 +100,13 @@ impl Loop {
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
         let mut timers = self.timers.borrow_mut();
         let timer = timers.slots.at(id.index);
-        let has_fired = timer.state == State::Idle;
+        let has_fired = timer.state() == State::Idle;
         if let Some(sequence) = timer.place() {
             self.ready.remove(sequence);
-            timer.state = State::Idle;
+            timer.set_state(State::Idle);
         }
         // A one-shot's handle lives until its callback returns.
-        let is_one_shot = self.rares.borrow_mut().period(timer.rare).is_none();
+        let is_one_shot = self.rares.borrow_mut().period(timers.rare(id)).is_none();
         if is_one_shot && (has_fired || self.is_on_stack(handle)) {
             timers.disarm(id);
             return;
@@ -117,10 +117,10 @@ impl Loop {
 
     /// Frees a timer that is not in the ready queue.
     pub(super) fn end_timer(&self, id: SlotId) {
-        let Some(timer) = self.timers.borrow_mut().remove(id) else {
-            return;
-        };
-        self.end_rare(timer.rare, timer.callback.arg);
+        let ended = self.timers.borrow_mut().remove(id);
+        if let Some((rare, arg)) = ended {
+            self.end_rare(rare, arg);
+        }
     }
 
     /// Frees the rare things of a source that has ended; its release falls due.
@@ -143,7 +143,7 @@ impl Loop {
         self.check()?;
         Ok(match self.find(handle) {
             Err(_) | Ok(Found::Running(_)) => false,
-            Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state != State::Idle,
+            Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
             Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
         })
     }
@@ -170,11 +170,10 @@ impl Loop {
             Found::Hook(id) => self.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Timer(id) => {
                 let mut timers = self.timers.borrow_mut();
-                let timer = timers.slots.at(id.index);
                 // Of a periodic timer too: for its release.
-                timer.callback.arg = arg;
+                timers.set_arg(id, arg);
                 let mut rares = self.rares.borrow_mut();
-                if let Some(period) = rares.get(timer.rare).and_then(|rare| rare.period.as_mut()) {
+                if let Some(period) = rares.get(timers.rare(id)).and_then(|rare| rare.period.as_mut()) {
                     period.callback.arg = arg;
                 }
             }
@@ -199,7 +198,13 @@ impl Loop {
                 result
             }
             Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
-            Found::Timer(id) => change(&mut self.timers.borrow_mut().slots.at(id.index).rare),
+            Found::Timer(id) => {
+                let mut timers = self.timers.borrow_mut();
+                let mut rare = timers.rare(id);
+                let result = change(&mut rare);
+                timers.set_rare(id, rare);
+                result
+            }
             Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),
             Found::Hook(id) => change(&mut self.hooks.borrow_mut().slots.at(id.index).rare),
         }

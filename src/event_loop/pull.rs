@@ -123,10 +123,9 @@ impl Loop {
             }
             Some(Entry::Timer { id, .. }) => {
                 let mut timers = self.timers.borrow_mut();
-                let timer = timers.slots.at(id.index);
-                match self.rares.borrow_mut().period(timer.rare) {
+                match self.rares.borrow_mut().period(timers.rare(id)) {
                     Some(period) => period.callback.is_pulled(),
-                    None => timer.callback.is_pulled(),
+                    None => timers.callback(id).is_pulled(),
                 }
             }
             Some(Entry::Gone) | None => false,

@@ -194,7 +194,7 @@ impl Loop {
     fn collect_due_timers(&self) -> Result<()> {
         let mut timers = self.timers.borrow_mut();
         let ready = &self.ready;
-        timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.unref }))
+        timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.is_unref() }))
     }
 
     /// Posts that are not in the ready queue yet; some of them for lack of memory, perhaps.

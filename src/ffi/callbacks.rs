@@ -129,8 +129,8 @@ pub unsafe extern "C" fn loop_call_every(
 /// LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_reschedule(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
-    match quick(r#loop, |target| target.reschedule_at_once(timer, delay_ns)) {
-        Some(()) => 0,
+    match quick(r#loop, |target| target.reschedule_at_once(timer, delay_ns).map(|()| 0)) {
+        Some(code) => code,
         None => reschedule_long(r#loop, timer, delay_ns),
     }
 }
@@ -144,8 +144,8 @@ extern "C" fn reschedule_long(r#loop: *mut Loop, timer: loop_handle_t, delay_ns:
 /// Like loop_reschedule, with the time itself instead of a delay. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_reschedule_at(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
-    match quick(r#loop, |target| target.reschedule_at_at_once(timer, when_ns)) {
-        Some(()) => 0,
+    match quick(r#loop, |target| target.reschedule_at_at_once(timer, when_ns).map(|()| 0)) {
+        Some(code) => code,
         None => reschedule_at_long(r#loop, timer, when_ns),
     }
 }

@@ -100,8 +100,8 @@ pub unsafe extern "C" fn loop_watch_fd(
 /// one. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
-    match quick(r#loop, |target| target.update_watch_at_once(watch, events)) {
-        Some(()) => 0,
+    match quick(r#loop, |target| target.update_watch_at_once(watch, events).map(|()| 0)) {
+        Some(code) => code,
         None => watch_update_long(r#loop, watch, events),
     }
 }

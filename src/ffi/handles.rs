@@ -24,8 +24,8 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
-    match quick(r#loop, |target| target.cancel_at_once(handle)) {
-        Some(()) => 0,
+    match quick(r#loop, |target| target.cancel_at_once(handle).map(|()| 0)) {
+        Some(code) => code,
         None => cancel_long(r#loop, handle),
     }
 }
