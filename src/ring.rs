@@ -12,8 +12,9 @@
 //!
 //! * Block n stands in the directory from the push of its first element to the pop of its last;
 //!   then it is a spare. Blocks are freed by `trim` (spares only) and `drop` alone.
-//! * `first` is the block of `head` unless the queue is empty at a block's end; `last` is
-//!   the block of `tail` unless `tail` is at a block's beginning.
+//! * `first` leads to the block of `head` unless the queue is empty at a block's end; `last` to
+//!   the block of `tail` unless `tail` is at a block's beginning. Both point where number 0 would
+//!   be, so that an element is found by adding its number, without its place in the block.
 
 use crate::error::{Error, Result};
 use crate::handle::MAX_SEQUENCE;
@@ -26,8 +27,8 @@ type Block<T> = [Cell<T>; BLOCK];
 pub struct Ring<T: Copy> {
     head: Cell<u64>,
     tail: Cell<u64>,
-    first: Cell<*const Block<T>>,
-    last: Cell<*const Block<T>>,
+    first: Cell<*const Cell<T>>,
+    last: Cell<*const Cell<T>>,
     blocks: RefCell<Blocks<T>>,
 }
 
@@ -44,6 +45,11 @@ const BLOCK_U64: u64 = BLOCK as u64;
 
 fn offset(sequence: u64) -> usize {
     (sequence % BLOCK_U64) as usize
+}
+
+/// Where number 0 would be, if the numbers went on downwards from this block of `sequence`.
+fn numbered<T>(block: *const Block<T>, sequence: u64) -> *const Cell<T> {
+    block.cast::<Cell<T>>().wrapping_sub((sequence - sequence % BLOCK_U64) as usize)
 }
 
 impl<T: Copy> Ring<T> {
@@ -97,8 +103,7 @@ impl<T: Copy> Ring<T> {
     #[inline(always)]
     fn append(&self, sequence: u64, value: T) -> u64 {
         // SAFETY: the block of `tail`: by the invariant, or `begin_block` has just made it.
-        let last = unsafe { &*self.last.get() };
-        last[offset(sequence)].set(value);
+        unsafe { &*self.last.get().wrapping_add(sequence as usize) }.set(value);
         self.tail.set(sequence + 1);
         sequence
     }
@@ -110,7 +115,7 @@ impl<T: Copy> Ring<T> {
         if tail >= MAX_SEQUENCE {
             return Err(Error::LIMIT);
         }
-        let block = self.blocks.borrow_mut().begin(head, tail)?;
+        let block = numbered(self.blocks.borrow_mut().begin(head, tail)?, tail);
         self.last.set(block);
         if head == tail {
             self.first.set(block);
@@ -150,9 +155,8 @@ impl<T: Copy> Ring<T> {
         if self.is_empty() {
             return None;
         }
-        // SAFETY: the queue is not empty, so `first` is the block of `head`.
-        let first = unsafe { &*self.first.get() };
-        Some(first[offset(self.head())].get())
+        // SAFETY: the queue is not empty, so `first` leads to the block of `head`.
+        Some(unsafe { &*self.first.get().wrapping_add(self.head() as usize) }.get())
     }
 
     /// Takes the first element.
@@ -175,8 +179,8 @@ impl<T: Copy> Ring<T> {
     fn pop_some(&self) -> T {
         let sequence = self.head();
         debug_assert!(sequence < self.tail());
-        // SAFETY: the queue is not empty, so `first` is the block of `head`.
-        let value = unsafe { &*self.first.get() }[offset(sequence)].get();
+        // SAFETY: the queue is not empty, so `first` leads to the block of `head`.
+        let value = unsafe { &*self.first.get().wrapping_add(sequence as usize) }.get();
         self.head.set(sequence + 1);
         if (sequence + 1).is_multiple_of(BLOCK_U64) {
             self.leave_block(sequence);
@@ -192,7 +196,7 @@ impl<T: Copy> Ring<T> {
         let mut blocks = self.blocks.borrow_mut();
         blocks.end(sequence);
         if !self.is_empty() {
-            self.first.set(blocks.at(self.head()));
+            self.first.set(numbered(blocks.at(self.head()), self.head()));
         }
     }
 
