@@ -69,6 +69,43 @@ callback_type!(/** Called with the loop. */ Callback, RawCallback);
 callback_type!(/** Called with the number of ticks. */ TickCallback, RawTickCallback, ticks: u64);
 callback_type!(/** Called with the descriptor and its events. */ FdCallback, RawFdCallback, fd: i32, events: u32);
 
+/// A callback with a function: whoever calls it need not ask.
+#[derive(Clone, Copy)]
+pub struct Callable {
+    function: RawCallback,
+    /// What the function is called with.
+    pub arg: *mut c_void,
+}
+
+impl Callable {
+    /// Does nothing: holds the place of one.
+    pub fn nothing(arg: *mut c_void) -> Callable {
+        unsafe extern "C-unwind" fn nothing(_: *mut Loop, _: *mut c_void) {}
+        Callable { function: nothing, arg }
+    }
+
+    /// Runs user code: it may call back into the loop, and may unwind.
+    #[inline(always)]
+    pub(crate) fn call(self, on: &Loop) {
+        // SAFETY: made of a `Callback`, whose maker promised it.
+        unsafe { (self.function)(std::ptr::from_ref(on).cast_mut(), self.arg) }
+    }
+}
+
+impl Callback {
+    /// As one that can be called; `None`: it is handed out instead.
+    #[inline(always)]
+    pub fn callable(self) -> Option<Callable> {
+        self.function.map(|function| Callable { function, arg: self.arg })
+    }
+}
+
+impl From<Callable> for Callback {
+    fn from(Callable { function, arg }: Callable) -> Callback {
+        Callback { function: Some(function), arg }
+    }
+}
+
 /// What is owed to a source's argument when the source ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Release(RawRelease);

@@ -94,6 +94,7 @@ impl Current {
 }
 
 /// The current one, in cells of their own: what a callback does not need is not written.
+/// While nothing is current, nothing rare is.
 struct CurrentCell {
     handle: Cell<RawHandle>,
     rare: Cell<RareRef>,
@@ -133,10 +134,19 @@ impl CurrentCell {
         self.arg.set(current.arg);
     }
 
+    /// One with nothing rare, after one with nothing rare.
+    #[inline]
+    fn set_plain(&self, handle: RawHandle, arg: *mut c_void) {
+        debug_assert!(!self.rare().is_some());
+        self.handle.set(handle);
+        self.arg.set(arg);
+    }
+
     /// No callback runs.
     #[inline]
     fn clear(&self) {
         self.handle.set(0);
+        self.rare.set(RareRef::NONE);
     }
 }
 

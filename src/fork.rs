@@ -32,6 +32,12 @@ impl Process {
         process
     }
 
+    /// To ask again and again whether the process that calls now goes on.
+    #[inline(always)]
+    pub fn now(&self) -> Now {
+        Now { page: self.page, number: self.page.load(Ordering::Relaxed) }
+    }
+
     /// Is this still the same process?
     #[inline]
     pub fn is_current(&self) -> bool {
@@ -48,6 +54,20 @@ impl Process {
             number = exchanged.map_or_else(|other| other, |_| fresh);
         }
         self.number.store(number, Ordering::Relaxed);
+    }
+}
+
+/// The process in a certain moment.
+pub struct Now {
+    page: &'static AtomicU32,
+    number: u32,
+}
+
+impl Now {
+    /// Has it forked meanwhile, and this is the child?
+    #[inline(always)]
+    pub fn is_over(&self) -> bool {
+        self.page.load(Ordering::Relaxed) != self.number
     }
 }
 

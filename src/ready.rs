@@ -5,7 +5,7 @@
 //! A cancelled entry stays as a tombstone until its turn. Everything takes `&self`: no
 //! method runs foreign code.
 
-use crate::callback::Callback;
+use crate::callback::{Callable, Callback};
 use crate::error::Result;
 use crate::handle::SlotId;
 use crate::rare::RareRef;
@@ -38,10 +38,10 @@ pub enum Entry {
 /// read back whole, which the processor cannot forward: 12 cycles a callback.)
 #[derive(Clone, Copy)]
 pub struct Packed {
-    /// Kind, UNREF, and in the upper half what is rare or what happened.
+    /// Kind, UNREF, PULLED, and in the upper half what is rare or what happened.
     head: u64,
-    /// A slot's id stands in place of the argument, without a function.
-    callback: Callback,
+    /// A slot's id stands in place of the argument.
+    callable: Callable,
 }
 
 const GONE: u64 = 0;
@@ -50,7 +50,9 @@ const TIMER: u64 = 2;
 const WATCH: u64 = 3;
 const KIND: u64 = 3;
 const UNREF: u64 = 4;
-/// The head of a soon-callback with nothing rare.
+/// A soon-callback without a function.
+const PULLED: u64 = 8;
+/// The head of a soon-callback with nothing rare, and with a function.
 const PLAIN_SOON: u64 = SOON | (RareRef::NONE.to_bits() as u64) << 32;
 
 impl Packed {
@@ -59,48 +61,53 @@ impl Packed {
         let head = |kind, unref, upper: u32| kind | (u64::from(unref) * UNREF) | (u64::from(upper) << 32);
         let slot = |id: SlotId| {
             let bits = (u64::from(id.index) << 32) | u64::from(id.generation);
-            Callback::pulled(std::ptr::without_provenance_mut(bits as usize))
+            Callable::nothing(std::ptr::without_provenance_mut(bits as usize))
         };
         match entry {
-            Entry::Gone => Packed { head: GONE, callback: Callback::pulled(std::ptr::null_mut()) },
-            Entry::Soon { callback, rare, unref } => {
-                Packed { head: head(SOON, unref, rare.to_bits()), callback }
-            }
-            Entry::Timer { id, unref } => Packed { head: head(TIMER, unref, 0), callback: slot(id) },
+            Entry::Gone => Packed { head: GONE, callable: Callable::nothing(std::ptr::null_mut()) },
+            Entry::Soon { callback, rare, unref } => match callback.callable() {
+                Some(callable) => Packed { head: head(SOON, unref, rare.to_bits()), callable },
+                None => {
+                    let callable = Callable::nothing(callback.arg);
+                    Packed { head: head(SOON | PULLED, unref, rare.to_bits()), callable }
+                }
+            },
+            Entry::Timer { id, unref } => Packed { head: head(TIMER, unref, 0), callable: slot(id) },
             Entry::Watch { id, events, unref } => {
-                Packed { head: head(WATCH, unref, events), callback: slot(id) }
+                Packed { head: head(WATCH, unref, events), callable: slot(id) }
             }
         }
     }
 
-    /// A soon-callback with nothing rare: the most frequent kind by far.
+    /// In two parts, which fit into registers.
     #[inline(always)]
-    pub fn is_plain_soon(self) -> bool {
-        self.head == PLAIN_SOON
+    pub fn parts(self) -> (u64, Callable) {
+        (self.head, self.callable)
     }
 
-    /// In two parts, which fit into registers: of a plain soon-callback, the second is all.
-    #[inline(always)]
-    pub fn parts(self) -> (u64, Callback) {
-        (self.head, self.callback)
+    pub fn from_parts(head: u64, callable: Callable) -> Packed {
+        Packed { head, callable }
     }
 
-    pub fn from_parts(head: u64, callback: Callback) -> Packed {
-        Packed { head, callback }
+    fn callback(self) -> Callback {
+        match self.head & PULLED {
+            0 => self.callable.into(),
+            _ => Callback::pulled(self.callable.arg),
+        }
     }
 
     /// The callback of a live soon-entry.
     pub fn as_soon(self) -> Option<(Callback, RareRef)> {
         let rare = RareRef::from_bits((self.head >> 32) as u32);
-        (self.head & KIND == SOON).then_some((self.callback, rare))
+        (self.head & KIND == SOON).then_some((self.callback(), rare))
     }
 
     pub fn entry(self) -> Entry {
         let (unref, upper) = (self.is_unref(), (self.head >> 32) as u32);
-        let bits = self.callback.arg.addr() as u64;
+        let bits = self.callable.arg.addr() as u64;
         let id = SlotId { index: (bits >> 32) as u32, generation: bits as u32 };
         match self.head & KIND {
-            SOON => Entry::Soon { callback: self.callback, rare: RareRef::from_bits(upper), unref },
+            SOON => Entry::Soon { callback: self.callback(), rare: RareRef::from_bits(upper), unref },
             TIMER => Entry::Timer { id, unref },
             WATCH => Entry::Watch { id, events: upper, unref },
             _ => Entry::Gone,
@@ -115,6 +122,23 @@ impl Packed {
     #[inline]
     fn is_unref(self) -> bool {
         self.head & UNREF != 0
+    }
+}
+
+/// An entry that has been taken, with its number.
+pub enum Next {
+    /// A soon-callback with nothing rare, and with a function: the most frequent kind by far.
+    PlainSoon(u64, Callable),
+    Other(u64, Packed),
+}
+
+impl Next {
+    #[inline(always)]
+    fn new(sequence: u64, packed: Packed) -> Next {
+        match packed.head {
+            PLAIN_SOON => Next::PlainSoon(sequence, packed.callable),
+            _ => Next::Other(sequence, packed),
+        }
     }
 }
 
@@ -142,10 +166,10 @@ impl Ready {
         Ok(sequence)
     }
 
-    /// Appends a soon-callback, unless that needs memory.
+    /// Appends a soon-callback, unless that needs memory or it has no function.
     #[inline(always)]
     pub fn push_soon(&self, callback: Callback) -> Option<u64> {
-        self.ring.push_within_block(Packed { head: PLAIN_SOON, callback })
+        self.ring.push_within_block(Packed { head: PLAIN_SOON, callable: callback.callable()? })
     }
 
     /// Where the queue ends now: a snapshot is everything before.
@@ -167,15 +191,23 @@ impl Ready {
         None
     }
 
-    /// Takes the first live entry before `end`, with its number.
+    /// Takes the first live entry before `end`.
     #[inline(always)] // in the middle of every dispatch
-    pub fn pop_before(&self, end: u64) -> Option<(u64, Packed)> {
-        while let Some((sequence, packed)) = self.ring.pop_before(end) {
-            if packed.is_plain_soon() || self.is_popped(packed) {
-                return Some((sequence, packed));
+    pub fn next_before(&self, end: u64) -> Option<Next> {
+        loop {
+            match self.ring.pop_before(end, Next::new)? {
+                Next::Other(_, packed) if !self.is_popped(packed) => {}
+                next => return Some(next),
             }
         }
-        None
+    }
+
+    /// Takes the first live entry before `end`, with its number.
+    pub fn pop_before(&self, end: u64) -> Option<(u64, Packed)> {
+        self.next_before(end).map(|next| match next {
+            Next::PlainSoon(sequence, callable) => (sequence, Packed { head: PLAIN_SOON, callable }),
+            Next::Other(sequence, packed) => (sequence, packed),
+        })
     }
 
     /// Counts an entry that has been popped. Is it live?

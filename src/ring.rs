@@ -168,11 +168,12 @@ impl<T: Copy> Ring<T> {
         }
     }
 
-    /// Takes the first element, if its number is below `end`, which is not above the tail.
+    /// Takes the first element, if its number is below `end`, which is not above the tail. (What
+    /// `make` makes of it may be told from `None` at once; an element would be looked at for that.)
     #[inline(always)]
-    pub fn pop_before(&self, end: u64) -> Option<(u64, T)> {
+    pub fn pop_before<R>(&self, end: u64, make: impl FnOnce(u64, T) -> R) -> Option<R> {
         let sequence = self.head();
-        (sequence < end).then(|| (sequence, self.pop_some()))
+        (sequence < end).then(|| make(sequence, self.pop_some()))
     }
 
     #[inline(always)]

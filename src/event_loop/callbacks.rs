@@ -25,7 +25,7 @@ impl Loop {
     /// The short way of [`Loop::call_soon`].
     #[inline(always)]
     pub(crate) fn call_soon_at_once(&self, callback: Callback) -> Option<RawHandle> {
-        if !self.is_plain() || callback.is_pulled() {
+        if !self.is_plain() {
             return None;
         }
         self.ready.push_soon(callback).map(|sequence| sequence as RawHandle)

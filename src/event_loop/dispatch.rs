@@ -6,17 +6,16 @@
 //! (`finish_current`) is done by the guard of the run when it unwinds.
 
 use super::{Current, Loop};
-use crate::callback::{Callback, FdCallback, TickCallback};
+use crate::callback::{Callable, Callback, FdCallback, TickCallback};
 use crate::clock;
 use crate::error::Result;
 use crate::handle::{Handle, Kind, SlotId};
 use crate::hooks::When;
-use crate::rare::{Missed, RareRef};
-use crate::ready::{Entry, Packed};
+use crate::rare::Missed;
+use crate::ready::{Entry, Next, Packed};
 use crate::timers::State;
 use crate::watchers::ONESHOT;
 use std::ffi::c_void;
-use std::sync::atomic::Ordering;
 
 /// A callback with everything that calling it needs.
 pub(super) enum Call {
@@ -38,34 +37,61 @@ impl Call {
 }
 impl Loop {
     /// Runs what is ready now; what that schedules is for the next turn.
+    #[inline]
     pub(super) fn run_snapshot(&self, deadline: Option<u64>) -> Result<u64> {
-        let end = self.ready.end();
+        match deadline {
+            None => self.run_ready_before(self.ready.end(), || false),
+            Some(time) => self.run_ready_before(self.ready.end(), || clock::monotonic() >= time),
+        }
+    }
+
+    /// Runs what is ready before `end`, until `is_over` after one of them.
+    #[inline]
+    fn run_ready_before(&self, end: u64, is_over: impl Fn() -> bool) -> Result<u64> {
         let mut count = 0;
-        while let Some((sequence, packed)) = self.ready.pop_before(end) {
-            let (head, callback) = packed.parts();
-            if packed.is_plain_soon() {
-                self.current.set(Current { handle: sequence as i64, rare: RareRef::NONE, arg: callback.arg });
-                callback.call(self);
-                self.finish_soon();
-            } else if !self.run_source(sequence, head, callback)? {
-                continue;
+        let process = self.process.now();
+        while let Some(next) = self.ready.next_before(end) {
+            match next {
+                Next::PlainSoon(sequence, callable) => {
+                    self.current.set_plain(sequence as i64, callable.arg);
+                    callable.call(self);
+                    if self.current.rare().is_some() {
+                        self.end_current_rare();
+                    }
+                }
+                Next::Other(sequence, packed) => {
+                    let (head, callable) = packed.parts();
+                    if !self.run_source(sequence, head, callable)? {
+                        continue;
+                    }
+                }
             }
             count += 1;
-            if !self.process.is_current() {
-                // The callback has forked, and this is the child: the rest is the parent's.
-                return Err(self.refusal(self.owner.load(Ordering::Relaxed)));
+            if process.is_over() {
+                self.check_after_fork()?;
             }
-            if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {
+            if is_over() {
                 break;
             }
         }
+        // Not after each: the next one takes its place.
+        self.current.clear();
         Ok(count)
+    }
+
+    /// The callback has forked, and this is the child: the rest is the parent's, unless the callback
+    /// has made the loop the child's.
+    #[cold]
+    fn check_after_fork(&self) -> Result<()> {
+        self.current.clear();
+        self.check()
     }
 
     /// Runs any callback, unless it is void by now.
     #[inline(never)] // leaves the registers to the loop above
-    fn run_source(&self, sequence: u64, head: u64, callback: Callback) -> Result<bool> {
-        let entry = Packed::from_parts(head, callback).entry();
+    fn run_source(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
+        self.current.clear();
+        let entry = Packed::from_parts(head, callable).entry();
         match entry {
             Entry::Timer { id, .. } => {
                 let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
@@ -120,8 +146,7 @@ impl Loop {
 
     #[inline]
     fn set_current(&self, kind: Kind, id: SlotId, arg: *mut c_void) {
-        let handle = Handle::Slot(kind, id).to_raw();
-        self.current.set(Current { handle, rare: RareRef::NONE, arg });
+        self.current.set_plain(Handle::Slot(kind, id).to_raw(), arg);
     }
 
     fn take_timer(&self, id: SlotId) -> Option<Call> {
@@ -171,14 +196,13 @@ impl Loop {
         Some(Call::Fd(callback, fd, events))
     }
 
-    /// A soon-callback has returned: it is finished.
-    #[inline]
-    fn finish_soon(&self) {
-        let rare = self.current.rare();
+    /// A soon-callback has returned that was given something rare meanwhile.
+    #[cold]
+    #[inline(never)]
+    fn end_current_rare(&self) {
+        let current = self.current.get();
         self.current.clear();
-        if rare.is_some() {
-            self.end_rare(rare, self.current.arg());
-        }
+        self.end_rare(current.rare, current.arg);
     }
 
     /// The current callback has returned (or thrown): a one-shot is finished.
