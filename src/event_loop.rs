@@ -79,6 +79,8 @@ impl Default for Options {
 const NOBODY: usize = 0;
 const CLOSED: usize = 1;
 const POISONED: usize = 2;
+/// A value of `plain_here` that no place has.
+const NOWHERE: usize = 0;
 
 /// The source whose callback runs.
 #[derive(Clone, Copy)]
@@ -155,6 +157,8 @@ pub struct Loop {
     /// The thread that may use the loop now: one that runs it or that it is bound to. `Relaxed`:
     /// a thread asks whether it is itself; to hand a loop over in order is its users' to do.
     owner: AtomicUsize,
+    /// Where ([`Process::here`]) calls need not ask further: see `is_plain`. `Relaxed` as `owner`.
+    plain_here: AtomicUsize,
     process: Process,
     bound_to: usize,
     strict_poll: bool,
@@ -213,9 +217,11 @@ impl Loop {
             false => Clock::System,
         };
         let bound_to = if options.bound { thread::current() } else { NOBODY };
+        let process = Process::current();
         try_box(Loop {
             owner: AtomicUsize::new(bound_to),
-            process: Process::current(),
+            plain_here: AtomicUsize::new(process.here()),
+            process,
             bound_to,
             strict_poll: options.strict_poll,
             poll_gap: options.poll_gap_ns,
@@ -267,9 +273,19 @@ impl Loop {
     /// Is a call as it mostly is: allowed, and with no host to be told of what it changes? Such
     /// calls have a short way through the core, without errors, in the methods called
     /// `..._at_once`. These answer `None` when they have done nothing, and the long way is taken.
+    ///
+    /// One comparison: `plain_here` is the place (thread and process) where all that is so, if there
+    /// is one. It may be a thread that does not run the loop now, as long as none does; a thread that
+    /// has made neither the loop nor its last run has the long way.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.is_mine() && !self.tells_host.get()
+        self.plain_here.load(Ordering::Relaxed) == self.process.here()
+    }
+
+    /// After something of it has changed.
+    fn set_plain_here(&self) {
+        let is_plain = self.is_mine() && !self.tells_host.get();
+        self.plain_here.store(if is_plain { self.process.here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
     #[cold]
@@ -401,6 +417,7 @@ impl Loop {
             *message = text.unwrap_or("a panic without a message").to_owned();
         }
         self.owner.store(POISONED, Ordering::Relaxed);
+        self.plain_here.store(NOWHERE, Ordering::Relaxed);
         Error::PANIC
     }
 
@@ -419,6 +436,7 @@ impl Loop {
             Err(refused) => return Err(refused),
         }
         if self.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {
+            self.plain_here.store(NOWHERE, Ordering::Relaxed);
             self.shared.close();
             // After a bug the structures may be broken; then some releases are lost.
             let _ = self.guarded(|| self.end_all_sources());

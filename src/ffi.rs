@@ -137,6 +137,7 @@ mod tests {
 
     #[test]
     fn a_bug_is_caught_and_poisons_the_loop() {
+        unsafe extern "C-unwind" fn never(_: *mut Loop, _: *mut c_void) {}
         life::keep_panics_quiet();
         let pointer = life::loop_new();
         let code = status(with(pointer, |_| panic!("a bug of ours")));
@@ -146,6 +147,8 @@ mod tests {
         unsafe {
             assert_eq!(run::loop_run(pointer), Error::PANIC.code());
             assert_eq!(run::loop_has_work(pointer), Error::PANIC.code());
+            let soon = callbacks::loop_call_soon(pointer, Some(never), std::ptr::null_mut());
+            assert_eq!(soon, Error::PANIC.code().into(), "the short way is closed, too");
             assert_eq!(life::loop_free(pointer), 0);
         }
     }

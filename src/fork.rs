@@ -5,19 +5,23 @@
 //! says another, the loop is the parent's. Where the kernel cannot do this (before
 //! Linux 4.14, and under some tools), a fork goes unnoticed.
 
+use crate::thread;
 use std::sync::Once;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-static FALLBACK: AtomicU32 = AtomicU32::new(0);
-static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+static FALLBACK: AtomicUsize = AtomicUsize::new(0);
+static PAGE: AtomicPtr<AtomicUsize> = AtomicPtr::new(std::ptr::null_mut());
 static PAGE_IS_MADE: Once = Once::new();
-static LAST: AtomicU32 = AtomicU32::new(0);
+static LAST: AtomicUsize = AtomicUsize::new(0);
+/// The numbers of processes begin in the upper bits, where those of threads (addresses) have
+/// none: so [`Process::here`] may mix the two.
+const NUMBER_BITS: u32 = 16;
 
 /// The process that something was made in. The numbers are `Relaxed`: they are compared, and
 /// nothing else is read on the strength of them.
 pub struct Process {
-    page: &'static AtomicU32,
-    number: AtomicU32,
+    page: &'static AtomicUsize,
+    number: AtomicUsize,
 }
 
 impl Process {
@@ -26,10 +30,17 @@ impl Process {
         // Relaxed: `call_once` returns after the one call has, to every thread.
         PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Relaxed));
         // SAFETY: either the static or a mapping that is never taken back.
-        let page: &'static AtomicU32 = unsafe { &*PAGE.load(Ordering::Relaxed) };
-        let process = Process { page, number: AtomicU32::new(0) };
+        let page: &'static AtomicUsize = unsafe { &*PAGE.load(Ordering::Relaxed) };
+        let process = Process { page, number: AtomicUsize::new(0) };
         process.adopt();
         process
+    }
+
+    /// A number for the thread that calls in the process that calls: another one on every other
+    /// thread, and another one in a forked child.
+    #[inline(always)]
+    pub fn here(&self) -> usize {
+        thread::current_xor(self.page.load(Ordering::Relaxed))
     }
 
     /// To ask again and again whether the process that calls now goes on.
@@ -49,7 +60,7 @@ impl Process {
         let mut number = self.page.load(Ordering::Relaxed);
         if number == 0 {
             // The first one here, or the first one in a forked child.
-            let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+            let fresh = (LAST.fetch_add(1, Ordering::Relaxed) + 1).rotate_right(NUMBER_BITS);
             let exchanged = self.page.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed);
             number = exchanged.map_or_else(|other| other, |_| fresh);
         }
@@ -59,8 +70,8 @@ impl Process {
 
 /// The process in a certain moment.
 pub struct Now {
-    page: &'static AtomicU32,
-    number: u32,
+    page: &'static AtomicUsize,
+    number: usize,
 }
 
 impl Now {
@@ -71,7 +82,7 @@ impl Now {
     }
 }
 
-fn make_page() -> *mut AtomicU32 {
+fn make_page() -> *mut AtomicUsize {
     const SIZE: usize = 4096;
     let fallback = std::ptr::from_ref(&FALLBACK).cast_mut();
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);

@@ -143,10 +143,17 @@ impl Loop {
     #[inline]
     pub(super) fn stop_resting(&self) {
         self.is_resting.set(false);
-        if self.hears_rings.replace(false) {
-            self.tells_host.set(false);
-            self.shared.begin_run();
+        if self.hears_rings.get() {
+            self.hear_no_rings();
         }
+    }
+
+    #[inline(never)]
+    fn hear_no_rings(&self) {
+        self.hears_rings.set(false);
+        self.tells_host.set(false);
+        self.set_plain_here();
+        self.shared.begin_run();
     }
 
     #[inline]
@@ -157,6 +164,7 @@ impl Loop {
     /// Passes everything on that the host's descriptor depends on.
     fn settle(&self) -> Result<()> {
         self.tells_host.set(self.is_resting.get() && self.has_host());
+        self.set_plain_here();
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
         if self.is_embedded.get() {

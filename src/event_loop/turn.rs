@@ -32,17 +32,12 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
-        on.check()?;
         let depth = on.depth.get();
-        if depth == 0 {
+        match depth == 0 && on.is_plain() {
             // It is nobody's, or bound to this thread. (No exchange: that two threads do not begin
             // at once is up to them, and it would cost as much as ten callbacks.)
-            on.owner.store(thread::current(), Ordering::Relaxed);
-        } else if depth == DEEPEST {
-            return Err(Error::LIMIT);
-        } else {
-            try_push(&mut on.outer.borrow_mut(), on.current.get())?;
-            on.current.clear();
+            true => on.owner.store(thread::current(), Ordering::Relaxed),
+            false => on.begin_otherwise(depth)?,
         }
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
@@ -75,13 +70,11 @@ impl Drop for Run<'_> {
             // Anew, even if a callback of the last turn has flushed: the host was told then.
             on.rest();
         }
-        if depth == 0 {
-            // Unless the loop was closed meanwhile.
-            if on.owner.load(Ordering::Relaxed) == thread::current() {
-                on.owner.store(on.bound_to, Ordering::Relaxed);
-            }
-        } else if let Some(outer) = on.outer.borrow_mut().pop() {
-            on.current.set(outer);
+        if depth > 0 {
+            on.go_on_outside();
+        } else if on.owner.load(Ordering::Relaxed) == thread::current() {
+            // (Unless the loop was closed meanwhile.)
+            on.owner.store(on.bound_to, Ordering::Relaxed);
         }
     }
 }
@@ -150,6 +143,31 @@ impl Loop {
             // A run of a wrong thread, or of a closed loop, says so first.
             Some(_) => self.check().and(Err(Error::PULL)),
             None => Run::begin(self),
+        }
+    }
+
+    /// A run that is nested, or the first by this thread, or that ends the rest with a host; or that
+    /// may not be.
+    #[inline(never)]
+    fn begin_otherwise(&self, depth: u32) -> Result<()> {
+        self.check()?;
+        if depth == DEEPEST {
+            return Err(Error::LIMIT);
+        }
+        if depth > 0 {
+            try_push(&mut self.outer.borrow_mut(), self.current.get())?;
+            self.current.clear();
+        }
+        self.owner.store(thread::current(), Ordering::Relaxed);
+        self.set_plain_here();
+        Ok(())
+    }
+
+    /// A nested run is over.
+    #[inline(never)]
+    fn go_on_outside(&self) {
+        if let Some(outer) = self.outer.borrow_mut().pop() {
+            self.current.set(outer);
         }
     }
 
