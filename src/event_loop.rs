@@ -161,7 +161,8 @@ pub struct Loop {
     plain_here: AtomicUsize,
     process: Process,
     bound_to: usize,
-    strict_poll: bool,
+    /// Strict, or with a virtual clock.
+    always_polls: bool,
     poll_gap: u64,
     /// How many runs are on the stack.
     depth: Cell<u32>,
@@ -170,8 +171,8 @@ pub struct Loop {
     outer: RefCell<Vec<Current>>,
     /// This turn's time; 0 when it has not been read yet.
     now: Cell<u64>,
-    /// When the kernel was last asked without blocking; 0: ask now.
-    last_poll: Cell<u64>,
+    /// Until then callbacks that stay ready keep the kernel unasked; 0: ask now.
+    next_poll: Cell<u64>,
     turns: Cell<u32>,
     ready: Ready,
     timers: RefCell<Timers>,
@@ -180,7 +181,7 @@ pub struct Loop {
     rares: RefCell<Rares>,
     releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
-    incoming: RefCell<Posts>,
+    incoming: Posts,
     poller: RefCell<Poller>,
     ghosts: Cell<watching::Ghosts>,
     /// No run looks after the loop: none is on the stack, or a callback has flushed.
@@ -223,13 +224,13 @@ impl Loop {
             plain_here: AtomicUsize::new(process.here()),
             process,
             bound_to,
-            strict_poll: options.strict_poll,
+            always_polls: options.strict_poll || clock.is_virtual(),
             poll_gap: options.poll_gap_ns,
             depth: Cell::new(0),
             current: CurrentCell::new(),
             outer: RefCell::new(Vec::new()),
             now: Cell::new(0),
-            last_poll: Cell::new(0),
+            next_poll: Cell::new(0),
             turns: Cell::new(0),
             ready: Ready::new(),
             timers: RefCell::new(Timers::new()),
@@ -237,7 +238,7 @@ impl Loop {
             hooks: RefCell::new(Hooks::new()),
             rares: RefCell::new(Rares::new()),
             releases: Releases::new(),
-            incoming: RefCell::new(Posts::new()),
+            incoming: Posts::new(),
             poller: RefCell::new(poller),
             ghosts: Cell::new(watching::Ghosts::NONE),
             is_resting: Cell::new(true),
@@ -396,7 +397,7 @@ impl Loop {
             || self.timers.borrow().has_work()
             || self.watchers.borrow().has_work()
             || self.shared.awaits_posts()
-            || !self.incoming.borrow().0.is_empty()
+            || !self.incoming.0.is_empty()
     }
 
     /// Runs internal work; a panic in it is a bug, which poisons the loop instead of
@@ -482,11 +483,10 @@ impl Loop {
     /// Posts that will never run.
     fn release_posts(&self) {
         loop {
-            let post = self.incoming.borrow_mut().0.pop();
-            match post {
+            match self.incoming.0.pop() {
                 Some(Post { callback, release: Some(release) }) => release.call(callback.arg),
                 Some(_) => {}
-                None if self.shared.has_posts() => self.shared.take_posts(&mut self.incoming.borrow_mut()),
+                None if self.shared.has_posts() => self.shared.take_posts(&self.incoming),
                 None => break,
             }
         }

@@ -240,13 +240,13 @@ impl Shared {
     }
 
     /// Swaps the posts out against an empty queue.
-    pub fn take_posts(&self, empty: &mut Posts) {
+    pub fn take_posts(&self, empty: &Posts) {
         let inbox = self.inbox_or_fork();
         // Under the lock, or a post that comes now would lie there unseen.
         self.has_posts.store(false, Ordering::Relaxed);
         if let Some(mut inbox) = inbox {
             inbox.is_rung_for = false;
-            std::mem::swap(&mut inbox.posts, empty);
+            inbox.posts.0.swap(&empty.0);
         }
     }
 

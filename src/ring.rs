@@ -201,6 +201,15 @@ impl<T: Copy> Ring<T> {
         }
     }
 
+    /// Changes places with another queue.
+    pub fn swap(&self, other: &Ring<T>) {
+        self.head.swap(&other.head);
+        self.tail.swap(&other.tail);
+        self.first.swap(&other.first);
+        self.last.swap(&other.last);
+        self.blocks.swap(&other.blocks);
+    }
+
     /// Makes sure that the next `count` pushes succeed.
     pub fn reserve(&self, count: usize) -> Result<()> {
         self.blocks.borrow_mut().reserve(self.head(), self.tail(), count)

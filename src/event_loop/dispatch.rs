@@ -37,7 +37,7 @@ impl Call {
 }
 impl Loop {
     /// Runs what is ready now; what that schedules is for the next turn.
-    #[inline]
+    #[inline(always)]
     pub(super) fn run_snapshot(&self, deadline: Option<u64>) -> Result<u64> {
         match deadline {
             None => self.run_ready_before(self.ready.end(), || false),
@@ -46,7 +46,7 @@ impl Loop {
     }
 
     /// Runs what is ready before `end`, until `is_over` after one of them.
-    #[inline]
+    #[inline(always)]
     fn run_ready_before(&self, end: u64, is_over: impl Fn() -> bool) -> Result<u64> {
         let mut count = 0;
         let process = self.process.now();

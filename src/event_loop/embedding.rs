@@ -188,7 +188,7 @@ impl Loop {
     fn is_work_left(&self) -> bool {
         if !self.ready.is_empty()
             || self.shared.has_something()
-            || !self.incoming.borrow().0.is_empty()
+            || !self.incoming.0.is_empty()
             || self.watchers.borrow().has_always()
         {
             return true;

@@ -81,7 +81,7 @@ impl Loop {
         let rest = handed.borrow().end;
         if self.ready.peek_before(rest).is_none() {
             self.wait(self.limit(timeout))?;
-            self.guarded(|| self.collect())?;
+            self.collect()?;
             handed.borrow_mut().end = self.ready.end();
         }
         let end = handed.borrow().end;

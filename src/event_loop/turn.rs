@@ -41,7 +41,7 @@ impl<'a> Run<'a> {
         }
         on.depth.set(depth + 1);
         // The first turn of every run asks the kernel.
-        on.last_poll.set(0);
+        on.next_poll.set(0);
         let rests_after = depth == 0 || on.is_resting.get();
         on.stop_resting();
         let run = Run { on, rests_after };
@@ -82,23 +82,21 @@ impl Drop for Run<'_> {
 impl Loop {
     /// Runs until [`Loop::stop`].
     pub fn run_forever(&self) -> Result<Ended> {
-        let run = self.begin_pushed_run()?;
-        loop {
-            let count = self.turn(Limit::Forever, None)?;
-            if self.is_over(&run, count)? {
-                return Ok(Ended::Stopped);
-            }
-        }
+        self.run_turns(Limit::Forever)
     }
 
     /// Runs until [`Loop::stop`], or until nothing is left that could ever run.
     pub fn run(&self) -> Result<Ended> {
+        self.run_turns(Limit::WhileWork)
+    }
+
+    fn run_turns(&self, limit: Limit) -> Result<Ended> {
         let run = self.begin_pushed_run()?;
         loop {
-            if !self.shared.is_stopping() && !self.is_kept_going() {
+            if limit == Limit::WhileWork && !self.is_kept_going() && !self.shared.is_stopping() {
                 return Ok(Ended::OutOfWork);
             }
-            let count = self.turn(Limit::WhileWork, None)?;
+            let count = self.turn(limit, None)?;
             if self.is_over(&run, count)? {
                 return Ok(Ended::Stopped);
             }
@@ -137,7 +135,7 @@ impl Loop {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin_pushed_run(&self) -> Result<Run<'_>> {
         match self.pull {
             // A run of a wrong thread, or of a closed loop, says so first.
@@ -205,10 +203,10 @@ impl Loop {
     }
 
     /// One turn. The design's three lines.
-    #[inline]
+    #[inline(always)]
     fn turn(&self, limit: Limit, deadline: Option<u64>) -> Result<u64> {
         self.wait(limit)?;
-        self.guarded(|| self.collect())?;
+        self.collect()?;
         self.run_snapshot(deadline)
     }
 }

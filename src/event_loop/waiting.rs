@@ -48,8 +48,10 @@ impl Loop {
     #[inline]
     pub(super) fn wait(&self, limit: Limit) -> Result<()> {
         self.now.set(0);
-        // A callback of the last turn may have flushed.
-        self.stop_resting();
+        if self.is_resting.get() {
+            // A callback of the last turn has flushed.
+            self.stop_resting();
+        }
         match self.may_skip_the_kernel() {
             true => Ok(()),
             false => self.wait_in_kernel(limit),
@@ -97,19 +99,18 @@ impl Loop {
     #[inline]
     fn may_skip_the_kernel(&self) -> bool {
         if self.ready.is_empty() {
-            self.last_poll.set(0);
+            self.next_poll.set(0);
             return false;
         }
-        if self.strict_poll || self.clock.is_virtual() {
+        if self.always_polls {
             return false;
         }
-        let last = self.last_poll.get();
         let now = self.clock.now();
         self.now.set(now);
-        if last != 0 && now.saturating_sub(last) < self.poll_gap {
+        if now < self.next_poll.get() {
             return true;
         }
-        self.last_poll.set(now);
+        self.next_poll.set(now.saturating_add(self.poll_gap));
         false
     }
 
@@ -168,26 +169,38 @@ impl Loop {
 
     /// Puts what became ready meanwhile into the ready queue: descriptors have been
     /// collected with the wait, now due timers, then posts.
-    #[inline]
+    #[inline(always)]
     pub(super) fn collect(&self) -> Result<()> {
+        let turns = self.turns.get().wrapping_add(1);
+        self.turns.set(turns);
+        if self.has_timers() || self.has_posts() || turns.is_multiple_of(TURNS_OF_A_PERIOD) {
+            return self.guarded(|| self.collect_what_there_is(turns));
+        }
+        Ok(())
+    }
+
+    fn collect_what_there_is(&self, turns: u32) -> Result<()> {
         self.collect_timers()?;
         if self.has_posts() {
             self.collect_posts()?;
         }
-        let turns = self.turns.get().wrapping_add(1);
-        self.turns.set(turns);
         if turns.is_multiple_of(TURNS_OF_A_PERIOD) {
             self.trim();
         }
         Ok(())
     }
 
+    /// (No panic: what is borrowed, by a bug, is looked at again by those who are guarded.)
     #[inline(always)]
+    fn has_timers(&self) -> bool {
+        !self.timers.try_borrow().is_ok_and(|timers| timers.next_at_least() == NEVER)
+    }
+
     fn collect_timers(&self) -> Result<()> {
-        if self.timers.borrow().next_at_least() == NEVER {
-            return Ok(());
+        match self.has_timers() {
+            true => self.collect_due_timers(),
+            false => Ok(()),
         }
-        self.collect_due_timers()
     }
 
     #[inline(never)]
@@ -200,16 +213,16 @@ impl Loop {
     /// Posts that are not in the ready queue yet; some of them for lack of memory, perhaps.
     #[inline]
     fn has_posts(&self) -> bool {
-        self.shared.has_posts() || !self.incoming.borrow().0.is_empty()
+        self.shared.has_posts() || !self.incoming.0.is_empty()
     }
 
     #[inline(never)]
     fn collect_posts(&self) -> Result<()> {
-        let mut incoming = self.incoming.borrow_mut();
+        let incoming = &self.incoming;
         // Once a turn: threads that post all the time do not keep it from going on. (What a
         // lack of memory left here comes first, and alone.)
         if incoming.0.is_empty() {
-            self.shared.take_posts(&mut incoming);
+            self.shared.take_posts(incoming);
         }
         while let Some(post) = incoming.0.peek() {
             let is_plain = post.release.is_none() && self.ready.push_soon(post.callback).is_some();
@@ -242,7 +255,7 @@ impl Loop {
         self.watchers.borrow_mut().trim();
         self.rares.borrow_mut().trim();
         self.releases.trim();
-        self.incoming.borrow_mut().0.trim(0);
+        self.incoming.0.trim(0);
         self.shared.trim();
     }
 }

@@ -81,6 +81,10 @@ pub mod ring {
             self.0.borrow_mut().pop_front()
         }
 
+        pub fn swap(&self, other: &Ring<T>) {
+            self.0.swap(&other.0);
+        }
+
         pub fn trim(&self, _keep: usize) {}
     }
 }
@@ -117,8 +121,8 @@ impl Side {
         if !self.shared.has_posts() {
             return 0;
         }
-        let mut posts = Posts::new();
-        self.shared.take_posts(&mut posts);
+        let posts = Posts::new();
+        self.shared.take_posts(&posts);
         std::iter::from_fn(|| posts.0.pop()).count()
     }
 
