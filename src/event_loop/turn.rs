@@ -9,6 +9,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::memory::try_push;
 use crate::thread;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 
 /// No more runs than this are nested, so that the stack does not end before the patience.
@@ -52,14 +53,16 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Drop for Run<'_> {
+impl Run<'_> {
+    /// The run returns, and no exception passes: the usual end, in line with it.
     #[inline(always)]
-    fn drop(&mut self) {
+    fn end(self) {
+        ManuallyDrop::new(self).put_in_order();
+    }
+
+    #[inline(always)]
+    fn put_in_order(&self) {
         let on = self.on;
-        // Only when an exception passes is a callback still current.
-        if on.current.handle() != 0 {
-            on.finish_thrown();
-        }
         let depth = on.depth.get() - 1;
         if depth == 0 {
             on.make_releases();
@@ -76,6 +79,17 @@ impl Drop for Run<'_> {
             // (Unless the loop was closed meanwhile.)
             on.owner.store(on.bound_to, Ordering::Relaxed);
         }
+    }
+}
+
+impl Drop for Run<'_> {
+    #[inline(never)]
+    fn drop(&mut self) {
+        // Only when an exception passes is a callback still current.
+        if self.on.current.handle() != 0 {
+            self.on.finish_thrown();
+        }
+        self.put_in_order();
     }
 }
 
@@ -109,6 +123,7 @@ impl Loop {
         let run = self.begin_pushed_run()?;
         let count = self.turn(self.limit(timeout), None)?;
         self.is_over(&run, count)?;
+        run.end();
         Ok(count)
     }
 
@@ -122,6 +137,7 @@ impl Loop {
             let count = self.turn(Limit::Poll, Some(deadline))?;
             total += count;
             if self.is_over(&run, count)? || count == 0 || clock::monotonic() >= deadline {
+                run.end();
                 return Ok(total);
             }
         }
