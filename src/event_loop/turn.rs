@@ -204,8 +204,10 @@ impl Loop {
         if owner != thread::current() {
             return Err(self.refusal(owner));
         }
-        let idle = self.clock.is_manual() && count == 0;
-        Ok(self.shared.take_stop() || (idle && self.ready.is_empty()))
+        if self.shared.take_stop() {
+            return Ok(true);
+        }
+        Ok(self.clock.is_manual() && count == 0 && self.ready.is_empty())
     }
 
     /// The boundary of the outermost run where releases are made.
