@@ -70,9 +70,7 @@ impl Loop {
             }
             let mut plan = self.guarded(|| self.plan(limit))?;
             if is_hooked && plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
-                self.call_hooks(When::WhenIdle)?;
-                self.between_turns()?;
-                plan = self.guarded(|| self.plan(limit))?;
+                plan = self.plan_when_idle(limit)?;
             }
             let asked = self.guarded(|| self.ask_kernel(plan.timeout()))?;
             self.now.set(0);
@@ -115,8 +113,16 @@ impl Loop {
         false
     }
 
+    /// How to wait, as things are after the hooks for this.
+    #[cold]
+    fn plan_when_idle(&self, limit: Limit) -> Result<Plan> {
+        self.call_hooks(When::WhenIdle)?;
+        self.between_turns()?;
+        self.guarded(|| self.plan(limit))
+    }
+
     /// How to wait, as things are now.
-    #[inline]
+    #[inline(always)]
     fn plan(&self, limit: Limit) -> Result<Plan> {
         match limit {
             Limit::Poll => Ok(Plan::Poll),
@@ -124,6 +130,7 @@ impl Loop {
         }
     }
 
+    #[inline(always)] // in the one place that counts
     fn plan_to_wait(&self, limit: Limit) -> Result<Plan> {
         let idle = self.ready.is_empty()
             && (limit != Limit::WhileWork || self.is_kept_going())
