@@ -129,10 +129,12 @@ impl Loop {
     /// The short way of [`Loop::reschedule`].
     #[inline(always)]
     pub(crate) fn reschedule_at_once(&self, handle: RawHandle, delay: u64) -> Option<()> {
-        if !self.is_mine() {
+        if !self.is_plain() {
             return None;
         }
-        self.reschedule_at_at_once(handle, self.clock.now().saturating_add(delay))
+        let deadline = self.clock.now().saturating_add(delay);
+        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
+        self.timers.borrow_mut().restart(id, deadline).then_some(())
     }
 
     fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
