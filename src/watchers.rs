@@ -37,13 +37,18 @@ pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_C
 /// The bits that a mask may have.
 pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
 
+/// The end of a list of watchers.
 const NONE: u32 = u32::MAX;
+/// The end of the list of changed descriptors, and what one that is not in it has.
+const LAST: i32 = -1;
+const UNCHANGED: i32 = -2;
 
 pub struct Watch {
     pub callback: FdCallback,
     pub fd: i32,
     /// What is asked for, with its flags; 0 when paused.
     pub mask: u32,
+    /// In its descriptor's list; of the first, this is the last.
     previous: u32,
     next: u32,
     /// Its entry in the ready queue, or 0.
@@ -91,46 +96,49 @@ impl Watch {
     }
 }
 
-/// What is known about one descriptor number.
+/// What is known about one descriptor number: 16 bytes, so that a watcher takes few.
 #[derive(Clone)]
 struct Fd {
     first: u32,
-    last: u32,
     generation: u32,
-    /// The events that the kernel looks for, if `registered`.
-    kernel: u32,
+    /// The list of those whose masks changed since the kernel was told goes on here.
+    next_changed: i32,
+    /// The events that the kernel looks for, if REGISTERED, and the flags below.
+    state: u16,
     /// Counts its reports since the last update, to ask once in a while whether the file is
     /// still open: one that was closed, and lives on in a duplicate, is reported for ever.
     reports: u16,
-    registered: bool,
-    changed: bool,
-    /// An event came that nobody wants.
-    unwanted: bool,
-    /// Tell the kernel even if nothing changed: that re-arms an edge.
-    rearm: bool,
-    /// The kernel cannot watch it; ready once every turn.
-    always: bool,
 }
 
+/// The kernel's part of a descriptor's state.
+const KERNEL: u16 = (EVENTS | EDGE) as u16;
+const REGISTERED: u16 = 1 << 9;
+/// An event came that nobody wants.
+const UNWANTED: u16 = 1 << 10;
+/// Tell the kernel even if nothing changed: that re-arms an edge.
+const REARM: u16 = 1 << 11;
+/// The kernel cannot watch it; ready once every turn.
+const UNWATCHABLE: u16 = 1 << 12;
+const FLAGS: u16 = REGISTERED | UNWANTED | REARM | UNWATCHABLE;
+
 impl Fd {
-    /// May the kernel look on while everybody pauses?
+    const EMPTY: Fd = Fd { first: NONE, generation: 0, next_changed: UNCHANGED, state: 0, reports: 0 };
+
     #[inline]
-    fn is_pause_lazy(&self) -> bool {
-        !self.unwanted && self.kernel & WRITABLE == 0
+    fn is(&self, flag: u16) -> bool {
+        self.state & flag != 0
     }
 
-    const EMPTY: Fd = Fd {
-        first: NONE,
-        last: NONE,
-        generation: 0,
-        kernel: 0,
-        reports: 0,
-        registered: false,
-        changed: false,
-        unwanted: false,
-        rearm: false,
-        always: false,
-    };
+    /// The events that the kernel looks for.
+    fn kernel(&self) -> u32 {
+        u32::from(self.state & KERNEL)
+    }
+}
+
+/// May the kernel look on while everybody pauses?
+#[inline]
+fn is_pause_lazy(state: u16) -> bool {
+    state & (UNWANTED | WRITABLE as u16) == 0
 }
 
 /// Something that the kernel has to be told.
@@ -164,8 +172,8 @@ pub enum Report {
 pub struct Watchers {
     pub slots: Slots<Watch>,
     fds: Sparse<Fd, 256>,
-    /// Descriptors whose masks changed since the kernel was told.
-    changed: Vec<i32>,
+    /// The first of the descriptors whose masks changed since the kernel was told.
+    changed: i32,
     /// Watchers that are ready once every turn.
     always: Vec<SlotId>,
     /// Counts the times the kernel was asked.
@@ -190,7 +198,7 @@ impl Watchers {
         Watchers {
             slots: Slots::new(),
             fds: Sparse::new(),
-            changed: Vec::new(),
+            changed: LAST,
             always: Vec::new(),
             polls: 0,
             last_whole_poll: 0,
@@ -215,8 +223,6 @@ impl Watchers {
     pub fn prepare(&mut self, fd: i32) -> Result<()> {
         self.fds.get_or_make(fd as usize, Fd::EMPTY)?;
         self.always.try_reserve(1)?;
-        // Each descriptor stands in it at most once.
-        self.changed.try_reserve(self.slots.len() + 1)?;
         Ok(())
     }
 
@@ -248,8 +254,7 @@ impl Watchers {
     /// number registered before, then its file was closed and the watchers it had are
     /// detached. `drop_pending` gets the ready entries that are void now.
     pub fn added(&mut self, change: Change, drop_pending: impl FnMut(u64)) {
-        let entry = self.fd_mut(change.fd);
-        if entry.registered || entry.always {
+        if self.fd_mut(change.fd).is(REGISTERED | UNWATCHABLE) {
             self.detach_all(change.fd, drop_pending);
         }
         self.told(change);
@@ -257,21 +262,19 @@ impl Watchers {
 
     /// The kernel cannot watch `fd`; `id` is ready once every turn.
     pub fn always(&mut self, fd: i32, id: SlotId, drop_pending: impl FnMut(u64)) {
-        if self.fd_mut(fd).registered {
+        if self.fd_mut(fd).is(REGISTERED) {
             self.detach_all(fd, drop_pending);
         }
-        self.fd_mut(fd).always = true;
+        self.fd_mut(fd).state |= UNWATCHABLE;
         self.always.push(id);
     }
 
     /// The kernel knows what `change` says.
     pub fn told(&mut self, change: Change) {
         let entry = self.fd_mut(change.fd);
-        entry.registered = change.what != What::Remove;
-        entry.kernel = change.events;
+        let registered = if change.what == What::Remove { 0 } else { REGISTERED };
+        entry.state = entry.state & UNWATCHABLE | change.events as u16 | registered;
         entry.generation = (change.token >> 32) as u32;
-        entry.unwanted = false;
-        entry.rearm = false;
     }
 
     /// Changes a watcher, and keeps count of those that wait.
@@ -288,38 +291,44 @@ impl Watchers {
         let Watch { fd, mask, .. } = *self.slots.at(id.index);
         self.waiting += usize::from(mask & EVENTS != 0);
         let entry = self.fd_mut(fd);
-        let last = std::mem::replace(&mut entry.last, id.index);
-        if last == NONE {
+        let (first, kernel) = (entry.first, entry.kernel());
+        if first == NONE {
             entry.first = id.index;
+            self.slots.at(id.index).previous = id.index;
         } else {
+            let last = std::mem::replace(&mut self.slots.at(first).previous, id.index);
             self.slots.at(last).next = id.index;
+            self.slots.at(id.index).previous = last;
         }
-        self.slots.at(id.index).previous = last;
-        if last != NONE || self.fd_mut(fd).kernel != mask & (EVENTS | EDGE) {
+        if first != NONE || kernel != mask & (EVENTS | EDGE) {
             self.mark_changed(fd);
         }
     }
 
     fn unlink(&mut self, index: u32) {
         let Watch { previous, next, fd, .. } = *self.slots.at(index);
-        match previous {
-            NONE => self.fd_mut(fd).first = next,
-            _ => self.slots.at(previous).next = next,
+        let entry = self.fd_mut(fd);
+        if entry.first == index {
+            entry.first = next;
+        } else {
+            self.slots.at(previous).next = next;
         }
-        match next {
-            NONE => self.fd_mut(fd).last = previous,
-            _ => self.slots.at(next).previous = previous,
+        // Of the first, `previous` is the last.
+        let follower = if next == NONE { self.fd_mut(fd).first } else { next };
+        if follower != NONE {
+            self.slots.at(follower).previous = previous;
         }
-        if self.fd_mut(fd).always {
+        if self.fd_mut(fd).is(UNWATCHABLE) {
             self.always.retain(|id| id.index != index);
         }
     }
 
     fn mark_changed(&mut self, fd: i32) {
+        let changed = self.changed;
         let entry = self.fd_mut(fd);
-        if !std::mem::replace(&mut entry.changed, true) {
-            // `prepare` made room: one place for each watcher.
-            self.changed.push(fd);
+        if entry.next_changed == UNCHANGED {
+            entry.next_changed = changed;
+            self.changed = fd;
         }
     }
 
@@ -329,7 +338,9 @@ impl Watchers {
         let Watch { fd, detached, .. } = *self.slots.at(id.index);
         if !detached {
             let entry = self.fd_mut(fd);
-            entry.rearm |= mask & EDGE != 0;
+            if mask & EDGE != 0 {
+                entry.state |= REARM;
+            }
             // Somebody looks after it.
             entry.reports = 0;
             self.mark_changed(fd);
@@ -344,18 +355,18 @@ impl Watchers {
         if (mask | watch.mask) & !EVENTS != 0 || watch.pending != 0 || watch.detached {
             return false;
         }
-        let Some(entry) = self.fds.get_mut(watch.fd as usize).filter(|entry| !entry.always) else {
-            return false;
-        };
+        let Some(entry) = self.fds.get_mut(watch.fd as usize) else { return false };
         // Mostly the kernel need not hear of it: it looks for just this, or a pause is lazy.
-        let is_known = mask == entry.kernel || (mask == 0 && entry.is_pause_lazy());
-        let is_quiet = is_known && entry.registered && !entry.rearm && entry.first == entry.last;
-        if !is_quiet && !entry.changed {
-            if self.changed.len() == self.changed.capacity() {
+        let is_known = entry.state == REGISTERED | mask as u16
+            || mask == 0 && entry.state & (FLAGS | WRITABLE as u16) == REGISTERED;
+        if !is_known || watch.previous != id.index {
+            if entry.is(UNWATCHABLE) {
                 return false;
             }
-            self.changed.push(watch.fd);
-            entry.changed = true;
+            if entry.next_changed == UNCHANGED {
+                entry.next_changed = self.changed;
+                self.changed = watch.fd;
+            }
         }
         entry.reports = 0;
         let before = watch.is_waiting();
@@ -397,9 +408,9 @@ impl Watchers {
             return Some((watch, None));
         }
         let entry = self.fd_mut(fd);
-        entry.always = false;
         let change = Change { fd, what: What::Remove, events: 0, token: token(fd, entry.generation) };
-        let registered = std::mem::replace(&mut entry.registered, false);
+        let registered = entry.is(REGISTERED);
+        entry.state &= !(REGISTERED | UNWATCHABLE);
         Some((watch, registered.then_some(change)))
     }
 
@@ -414,9 +425,7 @@ impl Watchers {
                 drop_pending(pending);
             }
         }
-        let entry = self.fd_mut(fd);
-        entry.registered = false;
-        entry.always = false;
+        self.fd_mut(fd).state &= !(REGISTERED | UNWATCHABLE);
     }
 
     /// The union of what the watchers of `fd` ask for.
@@ -435,27 +444,27 @@ impl Watchers {
     /// Has anything changed since the kernel was told?
     #[inline]
     pub fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+        self.changed != LAST
     }
 
     /// The next thing that the kernel has to be told before a wait, if any.
     pub fn next_change(&mut self) -> Option<Change> {
-        while let Some(fd) = self.changed.pop() {
+        while self.has_changes() {
+            let fd = self.changed;
             let entry = self.fd_mut(fd);
-            entry.changed = false;
-            let (first, registered, kernel, generation) =
-                (entry.first, entry.registered, entry.kernel, entry.generation);
-            let (is_lazy, rearm) = (entry.is_pause_lazy(), entry.rearm);
-            if first == NONE || entry.always {
+            let next = std::mem::replace(&mut entry.next_changed, UNCHANGED);
+            let Fd { first, generation, state, .. } = *entry;
+            let kernel = entry.kernel();
+            self.changed = next;
+            if first == NONE || state & UNWATCHABLE != 0 {
                 continue;
             }
             let events = self.wanted(first);
-            let (what, generation) = match (registered, events) {
+            let (what, generation) = match (state & REGISTERED != 0, events) {
                 (false, 0) => continue,
                 (false, _) => (What::Add, generation.wrapping_add(1)),
-                (true, 0) if kernel == EDGE => continue,
-                (true, 0) if is_lazy => continue,
-                (true, 1..) if events == kernel && !rearm => continue,
+                (true, 0) if kernel == EDGE || is_pause_lazy(state) => continue,
+                (true, 1..) if events == kernel && state & REARM == 0 => continue,
                 (true, _) => (What::Modify, generation),
             };
             let events = if events == 0 { EDGE } else { events };
@@ -466,17 +475,17 @@ impl Watchers {
 
     /// Does the kernel look at `fd` for us?
     pub fn is_registered(&self, fd: i32) -> bool {
-        self.fds.get(fd as usize).is_some_and(|entry| entry.registered)
+        self.fds.get(fd as usize).is_some_and(|entry| entry.is(REGISTERED))
     }
 
     /// Is `fd` one that the kernel cannot watch?
     pub fn is_always(&self, fd: i32) -> bool {
-        self.fds.get(fd as usize).is_some_and(|entry| entry.always)
+        self.fds.get(fd as usize).is_some_and(|entry| entry.is(UNWATCHABLE))
     }
 
     /// A fresh set did not take the registration; it is tried again before the next wait.
     pub fn lost_registration(&mut self, fd: i32) {
-        self.fd_mut(fd).registered = false;
+        self.fd_mut(fd).state &= !REGISTERED;
         self.mark_changed(fd);
     }
 
@@ -498,17 +507,17 @@ impl Watchers {
         let Some(entry) = self.fds.get_mut(fd as usize) else {
             return Report::Ghost;
         };
-        if !entry.registered || entry.generation != generation {
+        if !entry.is(REGISTERED) || entry.generation != generation {
             return Report::Ghost;
         }
         entry.reports = entry.reports.wrapping_add(1);
-        let (reports, kernel, was_unwanted) = (entry.reports, entry.kernel, entry.unwanted);
+        let (reports, kernel, was_unwanted) = (entry.reports, entry.kernel(), entry.is(UNWANTED));
         let mut index = entry.first;
         // Mostly there is one watcher, and it wants this.
-        if index == entry.last && index != NONE && !was_unwanted && !is_check_due(reports) {
+        if index != NONE && !was_unwanted && !is_check_due(reports) {
             let (id, watch) = self.slots.at_with_id(index);
             let share = watch.share_of(events);
-            if share != 0 && emit(id, watch, share).is_ok() {
+            if share != 0 && watch.previous == index && emit(id, watch, share).is_ok() {
                 watch.seen = polls;
                 return Report::Delivered;
             }
@@ -527,8 +536,8 @@ impl Watchers {
         }
         if !wanted || lost || was_unwanted {
             let entry = self.fd_mut(fd);
-            entry.unwanted = !wanted;
-            entry.rearm |= lost;
+            entry.state &= !UNWANTED;
+            entry.state |= if wanted { 0 } else { UNWANTED } | if lost { REARM } else { 0 };
             if !wanted || lost {
                 self.mark_changed(fd);
             }
@@ -605,10 +614,10 @@ impl Watchers {
     }
 
     fn registrations(&mut self) -> impl Iterator<Item = Change> + '_ {
-        self.fds.iter_mut().filter(|(_, entry)| entry.registered).map(|(fd, entry)| Change {
+        self.fds.iter_mut().filter(|(_, entry)| entry.is(REGISTERED)).map(|(fd, entry)| Change {
             fd: fd as i32,
             what: What::Modify,
-            events: entry.kernel,
+            events: entry.kernel(),
             token: token(fd as i32, entry.generation),
         })
     }

@@ -172,3 +172,44 @@ fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
     kernel.0.remove(id);
     assert!(kernel.0.always.is_empty());
 }
+
+#[test]
+fn a_descriptor_takes_16_bytes() {
+    assert_eq!(size_of::<Fd>(), 16);
+}
+
+#[test]
+fn whoever_leaves_the_others_stay_in_order() {
+    for count in 1..6 {
+        for leaver in 0..count {
+            let mut kernel = Kernel::new();
+            let mut ids: Vec<_> = (0..count).map(|i| kernel.watch(5, READABLE, i == 0)).collect();
+            kernel.flush();
+            kernel.0.remove(ids.remove(leaver)).unwrap();
+            ids.push(kernel.watch(5, READABLE, ids.is_empty()));
+            let shares: Vec<_> = ids.iter().map(|id| (*id, READABLE)).collect();
+            assert_eq!(kernel.report(5, READABLE), (Report::Delivered, shares));
+            for id in ids {
+                kernel.0.remove(id).unwrap();
+            }
+            assert_eq!(kernel.report(5, READABLE), (Report::Ghost, vec![]));
+            assert!(!kernel.0.has_waiting());
+        }
+    }
+}
+
+#[test]
+fn each_changed_descriptor_is_told_once() {
+    let mut kernel = Kernel::new();
+    let ids: Vec<_> = (0..5).map(|fd| kernel.watch(fd, READABLE, true)).collect();
+    for id in ids.iter().chain(&ids) {
+        kernel.0.set_mask(*id, WRITABLE);
+    }
+    assert!(kernel.0.has_changes());
+    assert_eq!(kernel.flush(), [(What::Modify, WRITABLE); 5]);
+    assert!(!kernel.0.has_changes());
+    for id in ids {
+        assert!(kernel.0.set_plain_mask(id, READABLE) && kernel.0.set_plain_mask(id, WRITABLE));
+    }
+    assert_eq!(kernel.flush(), [], "changed and changed back");
+}
