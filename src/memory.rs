@@ -86,21 +86,26 @@ impl<T: Clone, const N: usize> Sparse<T, N> {
 
     /// The element, in a block filled with `empty` if there was none.
     pub fn get_or_make(&mut self, index: usize, empty: T) -> Result<&mut T> {
-        let number = index / N;
-        if number >= self.blocks.len() {
-            self.blocks.try_reserve(number + 1 - self.blocks.len())?;
-            self.blocks.resize_with(number + 1, || None);
-        }
-        if self.blocks[number].is_none() {
-            let mut block = Vec::new();
-            block.try_reserve_exact(N)?;
-            block.resize(N, empty);
-            self.blocks[number] = block.into_boxed_slice().try_into().ok();
+        if self.get(index).is_none() {
+            self.make_block(index / N, empty)?;
         }
         match self.get_mut(index) {
             Some(element) => Ok(element),
             None => unreachable!("the block has just been made"),
         }
+    }
+
+    #[cold]
+    fn make_block(&mut self, number: usize, empty: T) -> Result<()> {
+        if number >= self.blocks.len() {
+            self.blocks.try_reserve(number + 1 - self.blocks.len())?;
+            self.blocks.resize_with(number + 1, || None);
+        }
+        let mut block = Vec::new();
+        block.try_reserve_exact(N)?;
+        block.resize(N, empty);
+        self.blocks[number] = block.into_boxed_slice().try_into().ok();
+        Ok(())
     }
 
     /// Every element of every block that exists, with its index.

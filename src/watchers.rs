@@ -21,6 +21,7 @@ use crate::handle::SlotId;
 use crate::memory::Sparse;
 use crate::rare::RareRef;
 use crate::slots::Slots;
+use std::ffi::c_void;
 
 pub const READABLE: u32 = 1;
 pub const WRITABLE: u32 = 2;
@@ -48,7 +49,7 @@ pub struct Watch {
     pub fd: i32,
     /// What is asked for, with its flags; 0 when paused.
     pub mask: u32,
-    /// In its descriptor's list; of the first, this is the last.
+    /// In its descriptor's list; of the first, this is the last. NONE: it is alone.
     previous: u32,
     next: u32,
     /// Its entry in the ready queue, or 0.
@@ -129,6 +130,20 @@ impl Fd {
         self.state & flag != 0
     }
 
+    #[inline]
+    fn told(&mut self, change: Change) {
+        let registered = if change.what == What::Remove { 0 } else { REGISTERED };
+        self.state = self.state & UNWATCHABLE | change.events as u16 | registered;
+        self.generation = (change.token >> 32) as u32;
+    }
+
+    /// Nobody watches it any more; says what tells the kernel.
+    #[inline]
+    fn remove(&mut self, fd: i32) -> Change {
+        self.state &= !(REGISTERED | UNWATCHABLE);
+        Change { fd, what: What::Remove, events: 0, token: token(fd, self.generation) }
+    }
+
     /// The events that the kernel looks for.
     fn kernel(&self) -> u32 {
         u32::from(self.state & KERNEL)
@@ -155,6 +170,16 @@ pub enum What {
     Add,
     Modify,
     Remove,
+}
+
+/// What is left of a watcher that has ended.
+pub struct Removed {
+    /// Its entry in the ready queue, or 0.
+    pub pending: u64,
+    pub rare: RareRef,
+    pub arg: *mut c_void,
+    /// Tells the kernel, if it was the last one of a registered descriptor.
+    pub change: Option<Change>,
 }
 
 /// What to make of a reported event.
@@ -215,15 +240,25 @@ impl Watchers {
     }
 
     /// A slot for a watcher, not yet linked to its descriptor.
+    #[inline(always)]
     pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
-        self.slots.insert(Watch { callback, fd, mask, seen: self.polls, ..Watch::default() })
+        let seen = self.polls;
+        let watch = || Watch { callback, fd, mask, seen, ..Watch::default() };
+        match self.slots.insert_at_once(watch()) {
+            Some(id) => Ok(id),
+            None => self.insert_in_new_place(watch()),
+        }
     }
 
-    /// Room for everything that linking a watcher of `fd` needs.
+    #[cold]
+    #[inline(never)]
+    fn insert_in_new_place(&mut self, watch: Watch) -> Result<SlotId> {
+        self.slots.insert(watch)
+    }
+
+    /// Room for `fd` in the table.
     pub fn prepare(&mut self, fd: i32) -> Result<()> {
-        self.fds.get_or_make(fd as usize, Fd::EMPTY)?;
-        self.always.try_reserve(1)?;
-        Ok(())
+        self.fds.get_or_make(fd as usize, Fd::EMPTY).map(drop)
     }
 
     /// What to ask the kernel when a watcher with this mask comes to `fd`.
@@ -252,29 +287,46 @@ impl Watchers {
 
     /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
     /// number registered before, then its file was closed and the watchers it had are
-    /// detached. `drop_pending` gets the ready entries that are void now.
-    pub fn added(&mut self, change: Change, drop_pending: impl FnMut(u64)) {
-        if self.fd_mut(change.fd).is(REGISTERED | UNWATCHABLE) {
+    /// detached. `drop_pending` gets the ready entries that are void now. Nothing changes
+    /// when there is no memory.
+    #[inline]
+    pub fn added(
+        &mut self,
+        id: SlotId,
+        mask: u32,
+        change: Change,
+        drop_pending: impl FnMut(u64),
+    ) -> Result<()> {
+        let mut entry = self.fds.get_or_make(change.fd as usize, Fd::EMPTY)?;
+        if entry.is(REGISTERED | UNWATCHABLE) {
             self.detach_all(change.fd, drop_pending);
+            entry = self.fd_mut(change.fd);
         }
-        self.told(change);
+        entry.told(change);
+        if entry.first == NONE {
+            entry.first = id.index;
+            self.waiting += usize::from(mask & EVENTS != 0);
+        } else {
+            self.link(id);
+        }
+        Ok(())
     }
 
     /// The kernel cannot watch `fd`; `id` is ready once every turn.
-    pub fn always(&mut self, fd: i32, id: SlotId, drop_pending: impl FnMut(u64)) {
+    pub fn always(&mut self, fd: i32, id: SlotId, drop_pending: impl FnMut(u64)) -> Result<()> {
+        self.always.try_reserve(1)?;
         if self.fd_mut(fd).is(REGISTERED) {
             self.detach_all(fd, drop_pending);
         }
         self.fd_mut(fd).state |= UNWATCHABLE;
         self.always.push(id);
+        self.link(id);
+        Ok(())
     }
 
     /// The kernel knows what `change` says.
     pub fn told(&mut self, change: Change) {
-        let entry = self.fd_mut(change.fd);
-        let registered = if change.what == What::Remove { 0 } else { REGISTERED };
-        entry.state = entry.state & UNWATCHABLE | change.events as u16 | registered;
-        entry.generation = (change.token >> 32) as u32;
+        self.fd_mut(change.fd).told(change);
     }
 
     /// Changes a watcher, and keeps count of those that wait.
@@ -291,22 +343,26 @@ impl Watchers {
         let Watch { fd, mask, .. } = *self.slots.at(id.index);
         self.waiting += usize::from(mask & EVENTS != 0);
         let entry = self.fd_mut(fd);
-        let (first, kernel) = (entry.first, entry.kernel());
+        let first = entry.first;
         if first == NONE {
             entry.first = id.index;
-            self.slots.at(id.index).previous = id.index;
-        } else {
-            let last = std::mem::replace(&mut self.slots.at(first).previous, id.index);
-            self.slots.at(last).next = id.index;
-            self.slots.at(id.index).previous = last;
+            return;
         }
-        if first != NONE || kernel != mask & (EVENTS | EDGE) {
-            self.mark_changed(fd);
-        }
+        let last = match std::mem::replace(&mut self.slots.at(first).previous, id.index) {
+            NONE => first,
+            last => last,
+        };
+        self.slots.at(last).next = id.index;
+        self.slots.at(id.index).previous = last;
+        self.mark_changed(fd);
     }
 
     fn unlink(&mut self, index: u32) {
         let Watch { previous, next, fd, .. } = *self.slots.at(index);
+        let entry = self.fd_mut(fd);
+        if entry.is(UNWATCHABLE) {
+            self.always.retain(|id| id.index != index);
+        }
         let entry = self.fd_mut(fd);
         if entry.first == index {
             entry.first = next;
@@ -316,10 +372,7 @@ impl Watchers {
         // Of the first, `previous` is the last.
         let follower = if next == NONE { self.fd_mut(fd).first } else { next };
         if follower != NONE {
-            self.slots.at(follower).previous = previous;
-        }
-        if self.fd_mut(fd).is(UNWATCHABLE) {
-            self.always.retain(|id| id.index != index);
+            self.slots.at(follower).previous = if follower == previous { NONE } else { previous };
         }
     }
 
@@ -359,7 +412,7 @@ impl Watchers {
         // Mostly the kernel need not hear of it: it looks for just this, or a pause is lazy.
         let is_known = entry.state == REGISTERED | mask as u16
             || mask == 0 && entry.state & (FLAGS | WRITABLE as u16) == REGISTERED;
-        if !is_known || watch.previous != id.index {
+        if !is_known || watch.previous != NONE {
             if entry.is(UNWATCHABLE) {
                 return false;
             }
@@ -389,29 +442,40 @@ impl Watchers {
         Some((watch.callback, watch.fd, events))
     }
 
-    /// Ends a watcher. If it was the last one of a registered descriptor, the second
-    /// part tells the kernel so.
-    pub fn remove(&mut self, id: SlotId) -> Option<(Watch, Option<Change>)> {
-        let watch = self.slots.get(id)?;
-        let (fd, detached) = (watch.fd, watch.detached);
-        if !detached {
-            self.unlink(id.index);
-        }
-        let watch = self.slots.remove(id)?;
+    /// Ends a watcher.
+    #[inline(always)] // what it returns stays in registers
+    pub fn remove(&mut self, id: SlotId) -> Option<Removed> {
+        let watch = self.slots.get_mut(id)?;
+        let Watch { fd, previous, detached, pending, rare, .. } = *watch;
+        let arg = watch.callback.arg;
         self.unref -= usize::from(watch.unref);
         self.waiting -= usize::from(watch.is_waiting());
-        if detached {
-            return Some((watch, None));
+        let mut change = None;
+        if !detached {
+            let entry = self.fd_mut(fd);
+            if previous == NONE && entry.state & (REGISTERED | UNWATCHABLE) == REGISTERED {
+                entry.first = NONE;
+                change = Some(entry.remove(fd));
+            } else {
+                change = self.leave(id.index, fd);
+            }
         }
-        if self.fd_mut(fd).first != NONE {
-            self.mark_changed(fd);
-            return Some((watch, None));
-        }
+        self.slots.release(id);
+        Some(Removed { pending, rare, arg, change })
+    }
+
+    /// Takes a watcher from its descriptor. Tells what the kernel must hear at once.
+    #[cold]
+    fn leave(&mut self, index: u32, fd: i32) -> Option<Change> {
+        self.unlink(index);
         let entry = self.fd_mut(fd);
-        let change = Change { fd, what: What::Remove, events: 0, token: token(fd, entry.generation) };
-        let registered = entry.is(REGISTERED);
-        entry.state &= !(REGISTERED | UNWATCHABLE);
-        Some((watch, registered.then_some(change)))
+        if entry.first != NONE {
+            self.mark_changed(fd);
+            return None;
+        }
+        let was_registered = entry.is(REGISTERED);
+        let change = entry.remove(fd);
+        was_registered.then_some(change)
     }
 
     /// The file behind `fd` is gone: its watchers are silent from now on.
@@ -517,7 +581,7 @@ impl Watchers {
         if index != NONE && !was_unwanted && !is_check_due(reports) {
             let (id, watch) = self.slots.at_with_id(index);
             let share = watch.share_of(events);
-            if share != 0 && watch.previous == index && emit(id, watch, share).is_ok() {
+            if share != 0 && watch.previous == NONE && emit(id, watch, share).is_ok() {
                 watch.seen = polls;
                 return Report::Delivered;
             }

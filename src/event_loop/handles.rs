@@ -76,7 +76,12 @@ impl Loop {
     /// Ends a source: its callback will not run.
     pub fn cancel(&self, handle: RawHandle) -> Result<()> {
         self.check()?;
-        match self.find(handle)? {
+        let found = match Handle::slot_from_raw(Kind::Watch, handle) {
+            // Its removal finds out whether it is stale.
+            Some(id) => Found::Watch(id),
+            None => self.find(handle)?,
+        };
+        match found {
             Found::Queued(sequence) => {
                 let removed = self.ready.remove(sequence);
                 if let Some(Entry::Soon { callback, rare, .. }) = removed {
@@ -293,8 +298,8 @@ impl Loop {
             // The kernel is not told: the set is closed whole, and in a forked child it is
             // the parent's.
             let removed = self.watchers.borrow_mut().remove(id);
-            if let Some((watch, _)) = removed {
-                self.end_rare(watch.rare, watch.callback.arg);
+            if let Some(watch) = removed {
+                self.end_rare(watch.rare, watch.arg);
             }
         }
         from = 0;

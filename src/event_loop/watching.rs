@@ -42,58 +42,76 @@ impl Loop {
         self.may_be_pulled(callback.is_pulled())?;
         check_mask(mask)?;
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
-        if fd < 0 || self.poller.borrow().owns(fd) {
+        let poller = self.poller.borrow();
+        if fd < 0 || poller.owns(fd) {
             return Err(Error::BAD_FD);
         }
         let mut watchers = self.watchers.borrow_mut();
         let id = watchers.insert(fd, mask, callback)?;
-        if let Err(error) = self.register(&mut watchers, fd, mask, id) {
-            watchers.slots.remove(id);
+        if let Err(error) = self.register(&mut watchers, &poller, (id, mask), fd) {
+            watchers.slots.release(id);
             return Err(error);
         }
-        watchers.link(id);
-        drop(watchers);
+        drop((watchers, poller));
         self.changed();
         Ok(Handle::Slot(Kind::Watch, id).to_raw())
     }
 
     /// Tells the kernel at once: that finds out whether `fd` can be watched at all, and
     /// whether it still is the file that older watchers of the number mean.
-    fn register(&self, watchers: &mut Watchers, fd: i32, mask: u32, id: SlotId) -> Result<()> {
-        let poller = self.poller.borrow();
+    #[inline]
+    fn register(
+        &self,
+        watchers: &mut Watchers,
+        poller: &Poller,
+        (id, mask): (SlotId, u32),
+        fd: i32,
+    ) -> Result<()> {
         let addition = watchers.addition(fd, mask);
-        let drop_pending = |sequence| self.ready.discard(sequence);
-        match poller.change(addition) {
-            Ok(()) => {
-                if let Err(error) = watchers.prepare(fd) {
-                    let _ = poller.change(Change { what: What::Remove, ..addition });
-                    return Err(error);
-                }
-                watchers.added(addition, drop_pending);
-            }
-            // The same open file, registered under this number.
-            Err(error) if error.is_os(libc::EEXIST) => {
-                watchers.prepare(fd)?;
-                if watchers.is_busy(fd, mask, None) {
-                    return Err(Error::BUSY);
-                }
-                if !watchers.is_registered(fd) {
-                    // A ghost that has come back to its number.
-                    let change = Change { what: What::Modify, ..addition };
-                    poller.change(change)?;
-                    watchers.told(change);
-                }
-            }
-            Err(error) if error.is_os(libc::EPERM) && mask & watchers::ALWAYS != 0 => {
-                watchers.prepare(fd)?;
-                if !watchers.is_registered(fd) && watchers.is_busy(fd, mask, None) {
-                    return Err(Error::BUSY);
-                }
-                watchers.always(fd, id, drop_pending);
-            }
-            Err(error) => return Err(error),
+        if let Err(error) = poller.change(addition) {
+            return self.register_otherwise(watchers, poller, (id, mask), addition, error);
         }
-        Ok(())
+        let added = watchers.added(id, mask, addition, |sequence| self.ready.discard(sequence));
+        if added.is_err() {
+            let _ = poller.change(Change { what: What::Remove, ..addition });
+        }
+        added
+    }
+
+    /// What there is to do when the kernel does not take the registration for a new one.
+    #[cold]
+    fn register_otherwise(
+        &self,
+        watchers: &mut Watchers,
+        poller: &Poller,
+        (id, mask): (SlotId, u32),
+        addition: Change,
+        error: Error,
+    ) -> Result<()> {
+        let fd = addition.fd;
+        // The same open file, registered under this number.
+        if error.is_os(libc::EEXIST) {
+            watchers.prepare(fd)?;
+            if watchers.is_busy(fd, mask, None) {
+                return Err(Error::BUSY);
+            }
+            if !watchers.is_registered(fd) {
+                // A ghost that has come back to its number.
+                let change = Change { what: What::Modify, ..addition };
+                poller.change(change)?;
+                watchers.told(change);
+            }
+            watchers.link(id);
+            return Ok(());
+        }
+        if error.is_os(libc::EPERM) && mask & watchers::ALWAYS != 0 {
+            watchers.prepare(fd)?;
+            if !watchers.is_registered(fd) && watchers.is_busy(fd, mask, None) {
+                return Err(Error::BUSY);
+            }
+            return watchers.always(fd, id, |sequence| self.ready.discard(sequence));
+        }
+        Err(error)
     }
 
     /// The short way of [`Loop::update_watch`].
@@ -155,16 +173,16 @@ impl Loop {
 
     pub(super) fn cancel_watch(&self, id: SlotId) -> Result<()> {
         let removed = self.watchers.borrow_mut().remove(id);
-        let (watch, change) = removed.ok_or(Error::STALE)?;
-        if watch.pending != 0 {
-            self.ready.remove(watch.pending);
+        let removed = removed.ok_or(Error::STALE)?;
+        if removed.pending != 0 {
+            self.ready.discard(removed.pending);
         }
-        if let Some(change) = change {
+        if let Some(change) = removed.change {
             // Told by the cancel itself, since a child may hold the file. The kernel knows
             // nothing of it any more if the descriptor was closed before.
             let _ = self.poller.borrow().change(change);
         }
-        self.end_rare(watch.rare, watch.callback.arg);
+        self.end_rare(removed.rare, removed.arg);
         Ok(())
     }
 

@@ -15,11 +15,10 @@ impl Kernel {
         let callback = FdCallback::pulled(std::ptr::null_mut());
         let id = self.0.insert(fd, mask, callback).unwrap();
         let change = self.0.addition(fd, mask);
-        self.0.prepare(fd).unwrap();
-        if new {
-            self.0.added(change, |_| ());
+        match new {
+            true => self.0.added(id, mask, change, |_| ()).unwrap(),
+            false => self.0.link(id),
         }
-        self.0.link(id);
         id
     }
 
@@ -56,10 +55,10 @@ fn watchers_share_one_registration_and_get_their_share_in_order() {
     let all = READABLE | WRITABLE | HANGUP;
     let shares = vec![(a, READABLE | HANGUP), (b, WRITABLE | HANGUP), (c, all)];
     assert_eq!(kernel.report(5, HANGUP), (Report::Delivered, shares));
-    assert!(kernel.0.remove(a).unwrap().1.is_none());
-    assert!(kernel.0.remove(c).unwrap().1.is_none());
+    assert!(kernel.0.remove(a).unwrap().change.is_none());
+    assert!(kernel.0.remove(c).unwrap().change.is_none());
     assert_eq!(kernel.flush(), [(What::Modify, WRITABLE)]);
-    assert_eq!(kernel.0.remove(b).unwrap().1.unwrap().what, What::Remove);
+    assert_eq!(kernel.0.remove(b).unwrap().change.unwrap().what, What::Remove);
 }
 
 #[test]
@@ -122,7 +121,7 @@ fn a_number_that_was_reopened_detaches_its_older_watchers() {
     let ghost = kernel.0.report(token(5, old_generation), READABLE, |_, _, _| Ok(()));
     assert_eq!(ghost, Report::Ghost);
     assert_eq!(kernel.0.report(token(700, 1), READABLE, |_, _, _| Ok(())), Report::Ghost);
-    assert!(kernel.0.remove(old).unwrap().1.is_none(), "the kernel knows nothing of it");
+    assert!(kernel.0.remove(old).unwrap().change.is_none(), "the kernel knows nothing of it");
     assert!(kernel.0.has_waiting());
     kernel.0.remove(new);
     assert!(!kernel.0.has_waiting() && !kernel.0.has_work());
@@ -152,8 +151,7 @@ fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
     let callback = FdCallback::pulled(std::ptr::null_mut());
     let id = kernel.0.insert(5, READABLE | ALWAYS, callback).unwrap();
     kernel.0.prepare(5).unwrap();
-    kernel.0.always(5, id, |_| ());
-    kernel.0.link(id);
+    kernel.0.always(5, id, |_| ()).unwrap();
     assert_eq!(kernel.flush(), []);
     let ready = |kernel: &mut Kernel| {
         let mut count = 0;
