@@ -38,6 +38,11 @@ pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_C
 /// The bits that a mask may have.
 pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
 
+/// In a watcher's state, above its mask: it does not keep `loop_run` going.
+const UNREF: u32 = 1 << 16;
+/// Likewise: its file is known to be closed, and it is silent until it is cancelled.
+const DETACHED: u32 = 1 << 17;
+
 /// The end of a list of watchers.
 const NONE: u32 = u32::MAX;
 /// The end of the list of changed descriptors, and what one that is not in it has.
@@ -47,8 +52,8 @@ const UNCHANGED: i32 = -2;
 pub struct Watch {
     pub callback: FdCallback,
     pub fd: i32,
-    /// What is asked for, with its flags; 0 when paused.
-    pub mask: u32,
+    /// The mask, UNREF and DETACHED: one comparison tells that there is none but events.
+    state: u32,
     /// In its descriptor's list; of the first, this is the last. NONE: it is alone.
     previous: u32,
     next: u32,
@@ -57,9 +62,6 @@ pub struct Watch {
     /// The number of the poll that reported it last.
     pub seen: u32,
     pub rare: RareRef,
-    pub unref: bool,
-    /// Its file is known to be closed: silent until it is cancelled.
-    pub detached: bool,
 }
 
 impl Default for Watch {
@@ -67,33 +69,54 @@ impl Default for Watch {
         Watch {
             callback: FdCallback::pulled(std::ptr::null_mut()),
             fd: -1,
-            mask: 0,
+            state: 0,
             previous: NONE,
             next: NONE,
             pending: 0,
             seen: 0,
             rare: RareRef::NONE,
-            unref: false,
-            detached: false,
         }
     }
 }
 
 impl Watch {
+    #[inline]
+    fn is(&self, flag: u32) -> bool {
+        self.state & flag != 0
+    }
+
+    /// What is asked for, with its flags; 0 when paused.
+    #[inline]
+    pub fn mask(&self) -> u32 {
+        self.state & MASK
+    }
+
+    #[inline]
+    pub fn is_unref(&self) -> bool {
+        self.is(UNREF)
+    }
+
+    pub fn is_detached(&self) -> bool {
+        self.is(DETACHED)
+    }
+
     /// Does it wait for something, and keep `loop_run` going?
     fn is_waiting(&self) -> bool {
-        self.mask & EVENTS != 0 && !self.unref && !self.detached
+        self.is(EVENTS) && !self.is(UNREF | DETACHED)
     }
 
     /// What of `reported` this watcher is to be told.
+    #[inline]
     pub fn share_of(&self, reported: u32) -> u32 {
-        if self.mask & EVENTS == 0 {
-            return 0;
-        }
-        // A hang-up or error makes read and write answer at once: they tell the reason.
         let ended = reported & (HANGUP | ERROR);
-        let implied = if ended != 0 { READABLE | WRITABLE } else { 0 };
-        (reported | implied) & self.mask & EVENTS | ended
+        if ended == 0 {
+            return reported & self.state & EVENTS;
+        }
+        match self.is(EVENTS) {
+            // They make read and write answer at once, which tells the reason.
+            true => (reported | READABLE | WRITABLE) & self.state & EVENTS | ended,
+            false => 0,
+        }
     }
 }
 
@@ -106,10 +129,15 @@ struct Fd {
     next_changed: i32,
     /// The events that the kernel looks for, if REGISTERED, and the flags below.
     state: u16,
-    /// Counts its reports since the last update, to ask once in a while whether the file is
-    /// still open: one that was closed, and lives on in a duplicate, is reported for ever.
+    /// Counts its reports since the last update from NO_REPORTS, to ask once in a while whether the
+    /// file is still open: one that was closed, and lives on in a duplicate, is reported for ever.
     reports: u16,
 }
+
+/// So that the 16th report makes 256 and a check is due. `AFTER_FIRST_CHECK` then makes up for it.
+const NO_REPORTS: u16 = 256 - 16;
+const FIRST_CHECK: u16 = 256;
+const AFTER_FIRST_CHECK: u16 = 256 + 16;
 
 /// The kernel's part of a descriptor's state.
 const KERNEL: u16 = (EVENTS | EDGE) as u16;
@@ -123,7 +151,8 @@ const UNWATCHABLE: u16 = 1 << 12;
 const FLAGS: u16 = REGISTERED | UNWANTED | REARM | UNWATCHABLE;
 
 impl Fd {
-    const EMPTY: Fd = Fd { first: NONE, generation: 0, next_changed: UNCHANGED, state: 0, reports: 0 };
+    const EMPTY: Fd =
+        Fd { first: NONE, generation: 0, next_changed: UNCHANGED, state: 0, reports: NO_REPORTS };
 
     #[inline]
     fn is(&self, flag: u16) -> bool {
@@ -211,7 +240,7 @@ pub struct Watchers {
 }
 
 fn is_check_due(reports: u16) -> bool {
-    reports == 16 || reports.is_multiple_of(256)
+    reports.is_multiple_of(256)
 }
 
 fn token(fd: i32, generation: u32) -> u64 {
@@ -243,7 +272,7 @@ impl Watchers {
     #[inline(always)]
     pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         let seen = self.polls;
-        let watch = || Watch { callback, fd, mask, seen, ..Watch::default() };
+        let watch = || Watch { callback, fd, state: mask, seen, ..Watch::default() };
         match self.slots.insert_at_once(watch()) {
             Some(id) => Ok(id),
             None => self.insert_in_new_place(watch()),
@@ -275,7 +304,7 @@ impl Watchers {
         };
         let others = self.list(entry.first).filter(|index| but.is_none_or(|id| id.index != *index));
         let mut others = others.filter_map(|index| self.slots.get(self.slots.id_at(index)));
-        others.any(|other| (mask | other.mask) & EDGE != 0)
+        others.any(|other| (mask | other.state) & EDGE != 0)
     }
 
     fn list(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
@@ -340,8 +369,8 @@ impl Watchers {
 
     /// Puts a watcher at the end of its descriptor's list.
     pub fn link(&mut self, id: SlotId) {
-        let Watch { fd, mask, .. } = *self.slots.at(id.index);
-        self.waiting += usize::from(mask & EVENTS != 0);
+        let Watch { fd, state, .. } = *self.slots.at(id.index);
+        self.waiting += usize::from(state & EVENTS != 0);
         let entry = self.fd_mut(fd);
         let first = entry.first;
         if first == NONE {
@@ -387,15 +416,15 @@ impl Watchers {
 
     /// Gives a watcher another mask; the kernel hears of it before the next wait.
     pub fn set_mask(&mut self, id: SlotId, mask: u32) {
-        self.change(id.index, |watch| watch.mask = mask);
-        let Watch { fd, detached, .. } = *self.slots.at(id.index);
-        if !detached {
+        self.change(id.index, |watch| watch.state = watch.state & !MASK | mask);
+        let Watch { fd, state, .. } = *self.slots.at(id.index);
+        if state & DETACHED == 0 {
             let entry = self.fd_mut(fd);
             if mask & EDGE != 0 {
                 entry.state |= REARM;
             }
             // Somebody looks after it.
-            entry.reports = 0;
+            entry.reports = NO_REPORTS;
             self.mark_changed(fd);
         }
     }
@@ -405,7 +434,7 @@ impl Watchers {
     #[inline]
     pub fn set_plain_mask(&mut self, id: SlotId, mask: u32) -> bool {
         let Some(watch) = self.slots.get_mut(id) else { return false };
-        if (mask | watch.mask) & !EVENTS != 0 || watch.pending != 0 || watch.detached {
+        if (mask | watch.state) & !EVENTS != 0 || watch.pending != 0 {
             return false;
         }
         let Some(entry) = self.fds.get_mut(watch.fd as usize) else { return false };
@@ -421,37 +450,37 @@ impl Watchers {
                 self.changed = watch.fd;
             }
         }
-        entry.reports = 0;
-        let before = watch.is_waiting();
-        watch.mask = mask;
-        self.waiting = self.waiting + usize::from(watch.is_waiting()) - usize::from(before);
+        entry.reports = NO_REPORTS;
+        let before = std::mem::replace(&mut watch.state, mask);
+        self.waiting = self.waiting + usize::from(mask != 0) - usize::from(before != 0);
         true
     }
 
-    /// The callback of a watcher that is ready, with its descriptor and events, if they are true
+    /// The callback of a watcher that is ready, with its descriptor, if what was reported is true
     /// as far as the last poll tells, and it is not to be called once only.
     #[inline]
-    pub fn take_plain(&mut self, id: SlotId, reported: u32) -> Option<(FdCallback, i32, u32)> {
+    pub fn take_plain(&mut self, id: SlotId, reported: u32) -> Option<(FdCallback, i32)> {
         let polls = self.polls;
         let watch = self.slots.get_mut(id)?;
-        let events = watch.share_of(reported);
-        if watch.seen != polls || watch.mask & ONESHOT != 0 || events == 0 {
+        if watch.seen != polls || watch.is(ONESHOT) {
             return None;
         }
+        // An update has taken away what it does not ask for any more.
+        debug_assert_eq!(reported, watch.share_of(reported));
         watch.pending = 0;
-        Some((watch.callback, watch.fd, events))
+        Some((watch.callback, watch.fd))
     }
 
     /// Ends a watcher.
     #[inline(always)] // what it returns stays in registers
     pub fn remove(&mut self, id: SlotId) -> Option<Removed> {
         let watch = self.slots.get_mut(id)?;
-        let Watch { fd, previous, detached, pending, rare, .. } = *watch;
+        let Watch { fd, previous, state, pending, rare, .. } = *watch;
         let arg = watch.callback.arg;
-        self.unref -= usize::from(watch.unref);
+        self.unref -= usize::from(watch.is_unref());
         self.waiting -= usize::from(watch.is_waiting());
         let mut change = None;
-        if !detached {
+        if state & DETACHED == 0 {
             let entry = self.fd_mut(fd);
             if previous == NONE && entry.state & (REGISTERED | UNWATCHABLE) == REGISTERED {
                 entry.first = NONE;
@@ -483,7 +512,7 @@ impl Watchers {
         while self.fd_mut(fd).first != NONE {
             let index = self.fd_mut(fd).first;
             self.unlink(index);
-            self.change(index, |watch| watch.detached = true);
+            self.change(index, |watch| watch.state |= DETACHED);
             let pending = std::mem::take(&mut self.slots.at(index).pending);
             if pending != 0 {
                 drop_pending(pending);
@@ -497,8 +526,8 @@ impl Watchers {
         let (mut all, mut index) = (0, first);
         while index != NONE {
             let watch = self.slots.at(index);
-            if watch.mask & EVENTS != 0 {
-                all |= watch.mask & (EVENTS | EDGE);
+            if watch.is(EVENTS) {
+                all |= watch.state & (EVENTS | EDGE);
             }
             index = watch.next;
         }
@@ -558,6 +587,30 @@ impl Watchers {
         self.mark_changed(fd);
     }
 
+    /// The short way of [`Watchers::report`]: mostly there is one watcher, and it wants this.
+    #[inline(always)]
+    pub fn report_at_once(
+        &mut self,
+        event_token: u64,
+        events: u32,
+        mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
+    ) -> Option<()> {
+        let entry = self.fds.get_mut(event_token as u32 as usize)?;
+        let reports = entry.reports.wrapping_add(1);
+        let is_usual = entry.generation == (event_token >> 32) as u32 && entry.state & FLAGS == REGISTERED;
+        if !is_usual || is_check_due(reports) {
+            return None;
+        }
+        let (id, watch) = self.slots.at_with_id(entry.first);
+        let share = watch.share_of(events);
+        if share == 0 || watch.previous != NONE {
+            return None;
+        }
+        entry.reports = reports;
+        watch.seen = self.polls;
+        emit(id, watch, share).ok()
+    }
+
     /// Hands an event to the watchers it concerns, in the order of their making: `emit`
     /// gets each with its share. Returns what else there is to do about it.
     pub fn report(
@@ -574,18 +627,10 @@ impl Watchers {
         if !entry.is(REGISTERED) || entry.generation != generation {
             return Report::Ghost;
         }
-        entry.reports = entry.reports.wrapping_add(1);
-        let (reports, kernel, was_unwanted) = (entry.reports, entry.kernel(), entry.is(UNWANTED));
+        let reports = entry.reports.wrapping_add(1);
+        entry.reports = if reports == FIRST_CHECK { AFTER_FIRST_CHECK } else { reports };
+        let (kernel, was_unwanted) = (entry.kernel(), entry.is(UNWANTED));
         let mut index = entry.first;
-        // Mostly there is one watcher, and it wants this.
-        if index != NONE && !was_unwanted && !is_check_due(reports) {
-            let (id, watch) = self.slots.at_with_id(index);
-            let share = watch.share_of(events);
-            if share != 0 && watch.previous == NONE && emit(id, watch, share).is_ok() {
-                watch.seen = polls;
-                return Report::Delivered;
-            }
-        }
         let mut wanted = false;
         let mut lost = false;
         while index != NONE {
@@ -629,7 +674,7 @@ impl Watchers {
     pub fn is_true(&self, watch: &Watch) -> Option<bool> {
         match self.polls.wrapping_sub(watch.seen) {
             0 => Some(true),
-            _ if watch.mask & EDGE != 0 => Some(true),
+            _ if watch.is(EDGE) => Some(true),
             age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(false),
             _ => None,
         }
@@ -688,8 +733,9 @@ impl Watchers {
 
     /// Says whether a watcher keeps `loop_run` going.
     pub fn set_unref(&mut self, id: SlotId, unref: bool) {
-        let had = self.slots.at(id.index).unref;
-        self.change(id.index, |watch| watch.unref = unref);
+        let had = self.slots.at(id.index).is_unref();
+        let state = if unref { UNREF } else { 0 };
+        self.change(id.index, |watch| watch.state = watch.state & !UNREF | state);
         self.unref += usize::from(unref);
         self.unref -= usize::from(had);
     }

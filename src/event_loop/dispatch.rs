@@ -91,8 +91,7 @@ impl Loop {
     #[inline(never)] // leaves the registers to the loop above
     fn run_source(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
         self.current.clear();
-        let entry = Packed::from_parts(head, callable).entry();
-        match entry {
+        match Packed::from_parts(head, callable).entry() {
             Entry::Timer { id, .. } => {
                 let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
                 if let Some(callback) = plain {
@@ -103,7 +102,7 @@ impl Loop {
             }
             Entry::Watch { id, events, .. } => {
                 let plain = self.guarded(|| Ok(self.watchers.borrow_mut().take_plain(id, events)))?;
-                if let Some((callback, fd, events)) = plain {
+                if let Some((callback, fd)) = plain {
                     self.set_current(Kind::Watch, id, callback.arg);
                     callback.call(self, fd, events);
                     self.current.clear();
@@ -112,6 +111,13 @@ impl Loop {
             }
             Entry::Soon { .. } | Entry::Gone => {}
         }
+        self.run_entry(sequence, head, callable)
+    }
+
+    /// The long way of [`Loop::run_source`].
+    #[inline(never)] // with the entry in memory
+    fn run_entry(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
+        let entry = Packed::from_parts(head, callable).entry();
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
         call.make(self);
         self.finish_current();
@@ -182,14 +188,14 @@ impl Loop {
         let reported = match watchers.is_true(watch) {
             Some(true) => reported,
             Some(false) => return None,
-            None => self.poller.borrow().look(watch.fd, watch.mask),
+            None => self.poller.borrow().look(watch.fd, watch.mask()),
         };
         let events = watch.share_of(reported);
         if events == 0 {
             return None;
         }
         let (callback, fd) = (watch.callback, watch.fd);
-        if watch.mask & ONESHOT != 0 {
+        if watch.mask() & ONESHOT != 0 {
             watchers.set_mask(id, 0);
         }
         self.set_current(Kind::Watch, id, callback.arg);

@@ -6,7 +6,7 @@ use crate::callback::FdCallback;
 use crate::clock::monotonic;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Kind, RawHandle, SlotId};
-use crate::poller::{Poller, Timeout};
+use crate::poller::{Event, Poller, Timeout};
 use crate::ready::{Entry, Ready};
 use crate::watchers::{self, Change, EDGE, Report, Watch, Watchers, What};
 
@@ -21,6 +21,14 @@ pub(super) struct Asked {
     pub found: bool,
     /// A signal ended the wait.
     pub interrupted: bool,
+}
+
+/// What became of a wait's events.
+struct Collected {
+    /// Some were for somebody.
+    delivered: bool,
+    /// Did all of those go into the ready queue?
+    pushed: Result<()>,
 }
 
 /// Events of files that are closed here and live on elsewhere.
@@ -131,8 +139,8 @@ impl Loop {
         let mut watchers = self.watchers.borrow_mut();
         let watch = watchers.slots.get(id).ok_or(Error::STALE)?;
         check_mask(mask)?;
-        let (fd, detached, pending) = (watch.fd, watch.detached, watch.pending);
-        if detached {
+        let (fd, pending) = (watch.fd, watch.pending);
+        if watch.is_detached() {
             return Err(Error::BAD_FD);
         }
         if watchers.is_busy(fd, mask, Some(id)) {
@@ -168,7 +176,7 @@ impl Loop {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
         let watchers = self.watchers.borrow();
-        Ok(watchers.slots.get(id).ok_or(Error::STALE)?.mask)
+        Ok(watchers.slots.get(id).ok_or(Error::STALE)?.mask())
     }
 
     pub(super) fn cancel_watch(&self, id: SlotId) -> Result<()> {
@@ -248,40 +256,54 @@ impl Loop {
         watchers.detach_all(fd, |sequence| self.ready.discard(sequence));
     }
 
-    /// Puts what the kernel found into the ready queue.
+    /// Puts what the kernel found into the ready queue. Was there anything for anybody?
     #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
-        let mut delivered = false;
-        let mut pushed = Ok(());
+        let mut collected = Collected { delivered: false, pushed: Ok(()) };
         let ready = &self.ready;
+        let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
         for event in poller.events() {
-            let emit = |id, watch: &mut Watch, share| {
-                let result = push_event(ready, id, watch, share);
-                pushed = pushed.and(result);
-                result
-            };
-            match watchers.report(event.token, event.events, emit) {
-                Report::Delivered => delivered = true,
-                Report::Unwanted => {}
-                Report::Ghost => self.see_ghost(),
-                Report::Check(change) => {
-                    delivered = true;
-                    self.check_registration(watchers, poller, change);
-                }
+            match watchers.report_at_once(event.token, event.events, emit) {
+                Some(()) => collected.delivered = true,
+                None => self.collect_event(watchers, poller, event, &mut collected),
             }
         }
         if watchers.has_always() {
-            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
             let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
             if let Some(fd) = closed {
                 watchers.detach_all(fd, |sequence| ready.discard(sequence));
             }
-            delivered = true;
+            collected.delivered = true;
         }
-        match pushed {
+        match collected.pushed {
             // What did fit runs first; the kernel reports the rest again.
             Err(error) if ready.is_empty() => Err(error),
-            _ => Ok(delivered),
+            _ => Ok(collected.delivered),
+        }
+    }
+
+    /// Any event, whatever there is to do about it.
+    #[inline(never)]
+    fn collect_event(
+        &self,
+        watchers: &mut Watchers,
+        poller: &Poller,
+        event: Event,
+        collected: &mut Collected,
+    ) {
+        let emit = |id, watch: &mut Watch, share| {
+            let result = push_event(&self.ready, id, watch, share);
+            collected.pushed = collected.pushed.and(result);
+            result
+        };
+        match watchers.report(event.token, event.events, emit) {
+            Report::Delivered => collected.delivered = true,
+            Report::Unwanted => {}
+            Report::Ghost => self.see_ghost(),
+            Report::Check(change) => {
+                collected.delivered = true;
+                self.check_registration(watchers, poller, change);
+            }
         }
     }
 
@@ -350,14 +372,14 @@ fn push_event(ready: &Ready, id: SlotId, watch: &mut Watch, share: u32) -> Resul
     if watch.pending != 0 && renew_event(ready, id, watch, share) {
         return Ok(());
     }
-    watch.pending = ready.push(Entry::Watch { id, events: share, unref: watch.unref })?;
+    watch.pending = ready.push(Entry::Watch { id, events: share, unref: watch.is_unref() })?;
     Ok(())
 }
 
 #[cold]
 fn renew_event(ready: &Ready, id: SlotId, watch: &Watch, share: u32) -> bool {
     let Some(Entry::Watch { events, unref, .. }) = ready.get(watch.pending) else { return false };
-    let events = if watch.mask & EDGE != 0 { events | share } else { share };
+    let events = if watch.mask() & EDGE != 0 { events | share } else { share };
     ready.set(watch.pending, Entry::Watch { id, events, unref });
     true
 }
