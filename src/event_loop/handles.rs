@@ -66,10 +66,10 @@ impl Loop {
     /// The short way of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
     #[inline(always)]
     pub(crate) fn cancel_at_once(&self, handle: RawHandle) -> Option<()> {
+        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
         if !self.is_plain() || self.depth.get() > 1 || self.current.handle() == handle {
             return None;
         }
-        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
         self.timers.borrow_mut().remove_plain(id).then_some(())
     }
 

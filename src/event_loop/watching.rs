@@ -211,25 +211,29 @@ impl Loop {
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
         let woken = self.shared.wake_up();
-        let taken = self.take_in(waited, &mut watchers, &poller);
-        if woken && taken.is_err() {
-            self.shared.wake_again();
-        }
-        let (delivered, interrupted) = taken?;
-        Ok(Asked { found: delivered || woken, interrupted })
-    }
-
-    /// After a wait: was anything delivered, and did a signal come?
-    #[inline]
-    fn take_in(&self, waited: Result<()>, watchers: &mut Watchers, poller: &Poller) -> Result<(bool, bool)> {
         let interrupted = match waited {
             Ok(()) => false,
             Err(error) if error.is_os(libc::EINTR) => true,
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.failed_to_ask(woken, error)),
         };
         watchers.count_poll(poller.is_full());
-        let is_quiet = poller.is_empty() && !watchers.has_always();
-        Ok((!is_quiet && self.collect_events(watchers, poller)?, interrupted))
+        let mut found = woken;
+        if !poller.is_empty() || watchers.has_always() {
+            match self.collect_events(&mut watchers, &poller) {
+                Ok(delivered) => found |= delivered,
+                Err(error) => return Err(self.failed_to_ask(woken, error)),
+            }
+        }
+        Ok(Asked { found, interrupted })
+    }
+
+    /// The wake-up that this call has heard of is for the next one.
+    #[cold]
+    fn failed_to_ask(&self, woken: bool, error: Error) -> Error {
+        if woken {
+            self.shared.wake_again();
+        }
+        error
     }
 
     /// Passes on what changed since the last wait.
