@@ -587,14 +587,10 @@ impl Watchers {
         self.mark_changed(fd);
     }
 
-    /// The short way of [`Watchers::report`]: mostly there is one watcher, and it wants this.
+    /// The short way of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
+    /// nothing in the ready queue yet. Tells it with its share.
     #[inline(always)]
-    pub fn report_at_once(
-        &mut self,
-        event_token: u64,
-        events: u32,
-        mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
-    ) -> Option<()> {
+    pub fn report_at_once(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
         let entry = self.fds.get_mut(event_token as u32 as usize)?;
         let reports = entry.reports.wrapping_add(1);
         let is_usual = entry.generation == (event_token >> 32) as u32 && entry.state & FLAGS == REGISTERED;
@@ -603,12 +599,12 @@ impl Watchers {
         }
         let (id, watch) = self.slots.at_with_id(entry.first);
         let share = watch.share_of(events);
-        if share == 0 || watch.previous != NONE {
+        if share == 0 || watch.previous != NONE || watch.pending != 0 {
             return None;
         }
         entry.reports = reports;
         watch.seen = self.polls;
-        emit(id, watch, share).ok()
+        Some((id, watch, share))
     }
 
     /// Hands an event to the watchers it concerns, in the order of their making: `emit`

@@ -265,14 +265,18 @@ impl Loop {
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut collected = Collected { delivered: false, pushed: Ok(()) };
         let ready = &self.ready;
-        let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
         for event in poller.events() {
-            match watchers.report_at_once(event.token, event.events, emit) {
-                Some(()) => collected.delivered = true,
-                None => self.collect_event(watchers, poller, event, &mut collected),
+            if let Some((id, watch, events)) = watchers.report_at_once(event.token, event.events)
+                && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: watch.is_unref() })
+            {
+                watch.pending = sequence;
+                collected.delivered = true;
+                continue;
             }
+            self.collect_event(watchers, poller, event, &mut collected);
         }
         if watchers.has_always() {
+            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
             let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
             if let Some(fd) = closed {
                 watchers.detach_all(fd, |sequence| ready.discard(sequence));

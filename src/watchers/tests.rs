@@ -36,14 +36,14 @@ impl Kernel {
         self.0.count_poll(false);
         let generation = self.0.fd_mut(fd).generation;
         let mut seen = Vec::new();
-        let mut emit = |id, _: &mut Watch, share| {
+        let token = token(fd, generation);
+        if let Some((id, _, share)) = self.0.report_at_once(token, events) {
+            return (Report::Delivered, vec![(id, share)]);
+        }
+        let report = self.0.report(token, events, |id, _, share| {
             seen.push((id, share));
             Ok(())
-        };
-        let report = match self.0.report_at_once(token(fd, generation), events, &mut emit) {
-            Some(()) => Report::Delivered,
-            None => self.0.report(token(fd, generation), events, &mut emit),
-        };
+        });
         (report, seen)
     }
 }
