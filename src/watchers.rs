@@ -110,7 +110,8 @@ impl Watch {
     pub fn share_of(&self, reported: u32) -> u32 {
         let ended = reported & (HANGUP | ERROR);
         if ended == 0 {
-            return reported & self.state & EVENTS;
+            // (`reported` has no other bits than those of EVENTS.)
+            return reported & self.state;
         }
         match self.is(EVENTS) {
             // They make read and write answer at once, which tells the reason.
@@ -588,18 +589,19 @@ impl Watchers {
     }
 
     /// The short way of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
-    /// nothing in the ready queue yet. Tells it with its share.
+    /// nothing in the ready queue yet. (Nor is it unref.) Tells it with its share.
     #[inline(always)]
     pub fn report_at_once(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
         let entry = self.fds.get_mut(event_token as u32 as usize)?;
         let reports = entry.reports.wrapping_add(1);
-        let is_usual = entry.generation == (event_token >> 32) as u32 && entry.state & FLAGS == REGISTERED;
+        let is_usual =
+            entry.generation == (event_token >> 32) as u32 && (REGISTERED..UNWANTED).contains(&entry.state);
         if !is_usual || is_check_due(reports) {
             return None;
         }
         let (id, watch) = self.slots.at_with_id(entry.first);
         let share = watch.share_of(events);
-        if share == 0 || watch.previous != NONE || watch.pending != 0 {
+        if share == 0 || watch.is_unref() || watch.previous != NONE || watch.pending != 0 {
             return None;
         }
         entry.reports = reports;

@@ -87,37 +87,50 @@ impl Loop {
         self.check()
     }
 
-    /// Runs any callback, unless it is void by now.
-    #[inline(never)] // leaves the registers to the loop above
+    /// Runs any callback, unless it is void by now. The functions for each kind are not inlined:
+    /// that leaves the registers to the loop above, and each saves only those it needs.
+    #[inline(always)]
     fn run_source(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
         self.current.clear();
         match Packed::from_parts(head, callable).entry() {
-            Entry::Timer { id, .. } => {
-                let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
-                if let Some(callback) = plain {
-                    self.set_current(Kind::Timer, id, callback.arg);
-                    callback.call(self);
-                    return self.finish_plain_timer(id).map(|()| true);
-                }
-            }
-            Entry::Watch { id, events, .. } => {
-                let plain = self.guarded(|| Ok(self.watchers.borrow_mut().take_plain(id, events)))?;
-                if let Some((callback, fd)) = plain {
-                    self.set_current(Kind::Watch, id, callback.arg);
-                    callback.call(self, fd, events);
-                    self.current.clear();
-                    return Ok(true);
-                }
-            }
-            Entry::Soon { .. } | Entry::Gone => {}
+            Entry::Watch { id, events, .. } => self.run_watch(sequence, id, events),
+            Entry::Timer { id, .. } => self.run_timer(sequence, id),
+            _ => self.run_rare(sequence, head, callable),
         }
-        self.run_entry(sequence, head, callable)
     }
 
-    /// The long way of [`Loop::run_source`].
-    #[inline(never)] // with the entry in memory
-    fn run_entry(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
-        let entry = Packed::from_parts(head, callable).entry();
+    #[inline(never)]
+    fn run_watch(&self, sequence: u64, id: SlotId, events: u32) -> Result<bool> {
+        let plain = self.guarded(|| Ok(self.watchers.borrow_mut().take_plain(id, events)))?;
+        let Some((callback, fd)) = plain else {
+            return self.run_entry(sequence, Entry::Watch { id, events, unref: false });
+        };
+        self.set_current(Kind::Watch, id, callback.arg);
+        callback.call(self, fd, events);
+        self.current.clear();
+        Ok(true)
+    }
+
+    #[inline(never)]
+    fn run_timer(&self, sequence: u64, id: SlotId) -> Result<bool> {
+        let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
+        let Some(callback) = plain else {
+            return self.run_entry(sequence, Entry::Timer { id, unref: false });
+        };
+        self.set_current(Kind::Timer, id, callback.arg);
+        callback.call(self);
+        self.finish_plain_timer(id).map(|()| true)
+    }
+
+    /// A soon-callback with something rare.
+    #[inline(never)]
+    fn run_rare(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
+        self.run_entry(sequence, Packed::from_parts(head, callable).entry())
+    }
+
+    /// The long way of all of these. (Whether an entry was unref is of no meaning any more.)
+    #[inline(never)]
+    fn run_entry(&self, sequence: u64, entry: Entry) -> Result<bool> {
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
         call.make(self);
         self.finish_current();

@@ -267,7 +267,7 @@ impl Loop {
         let ready = &self.ready;
         for event in poller.events() {
             if let Some((id, watch, events)) = watchers.report_at_once(event.token, event.events)
-                && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: watch.is_unref() })
+                && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: false })
             {
                 watch.pending = sequence;
                 collected.delivered = true;
@@ -276,11 +276,7 @@ impl Loop {
             self.collect_event(watchers, poller, event, &mut collected);
         }
         if watchers.has_always() {
-            let emit = |id, watch: &mut Watch, share| push_event(ready, id, watch, share);
-            let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
-            if let Some(fd) = closed {
-                watchers.detach_all(fd, |sequence| ready.discard(sequence));
-            }
+            self.collect_always(watchers, poller)?;
             collected.delivered = true;
         }
         match collected.pushed {
@@ -288,6 +284,16 @@ impl Loop {
             Err(error) if ready.is_empty() => Err(error),
             _ => Ok(collected.delivered),
         }
+    }
+
+    #[cold]
+    fn collect_always(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
+        let emit = |id, watch: &mut Watch, share| push_event(&self.ready, id, watch, share);
+        let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
+        if let Some(fd) = closed {
+            self.detach(watchers, fd);
+        }
+        Ok(())
     }
 
     /// Any event, whatever there is to do about it.
