@@ -46,7 +46,7 @@ impl Plan {
 impl Loop {
     /// Waits for descriptors, timers and other threads, unless something is ready; what
     /// happened to descriptors is in the ready queue afterwards.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wait(&self, limit: Limit) -> Result<()> {
         self.now.set(0);
         if self.is_resting.get() {
@@ -55,8 +55,17 @@ impl Loop {
         }
         match self.may_skip_the_kernel() {
             true => Ok(()),
+            false if limit == Limit::Poll && self.hooks.borrow().is_all_empty() => self.poll_kernel(),
             false => self.wait_in_kernel(limit),
         }
+    }
+
+    /// The short way of [`Loop::wait_in_kernel`]: there is nothing to plan.
+    #[inline(never)] // the turns that skip it stay small
+    fn poll_kernel(&self) -> Result<()> {
+        self.guarded(|| self.ask_kernel(Timeout::Poll))?;
+        self.now.set(0);
+        Ok(())
     }
 
     #[inline(never)] // the turns that skip it stay small

@@ -195,7 +195,7 @@ impl Loop {
     }
 
     /// One call of the kernel: first it is told what changed, then it is asked.
-    #[inline]
+    #[inline(always)] // without a word about time where it only polls
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
