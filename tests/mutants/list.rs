@@ -46,7 +46,10 @@ pub const MUTANTS: &[Mutant] = &[
         "2 order",
         "only_the_last_watcher_of_a_descriptor_is_told",
         "let mut index = entry.first;",
-        "let mut index = entry.last;",
+        "let mut index = entry.first;
+        while self.slots.at(index).next != NONE {
+            index = self.slots.at(index).next;
+        }",
     ),
     mutant(
         "3 order",
@@ -112,7 +115,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "6 release",
         "a_cancelled_watcher_is_never_released",
-        "        self.end_rare(watch.rare, watch.callback.arg);
+        "        self.end_rare(removed.rare, removed.arg);
         Ok(())",
         "        Ok(())",
     ),
@@ -133,10 +136,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 stale events",
         "old_watchers_hear_of_the_numbers_new_file",
-        "if entry.registered || entry.always {
-            self.detach_all(",
-        "if entry.always {
-            self.detach_all(",
+        "if entry.is(REGISTERED | UNWATCHABLE) {",
+        "if entry.is(UNWATCHABLE) {",
     ),
     mutant(
         "7 stale events",
@@ -147,28 +148,26 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 one-shot",
         "a_one_shot_watcher_is_not_paused",
-        "if watch.mask & ONESHOT != 0 {",
-        "if watch.mask & ONESHOT == u32::MAX {",
+        "if watch.mask() & ONESHOT != 0 {",
+        "if watch.mask() & ONESHOT == u32::MAX {",
     ),
     mutant(
         "7 paused",
         "a_paused_watcher_is_told_of_a_hang_up",
-        "if self.mask & EVENTS == 0 {
-            return 0;",
-        "if self.mask & EVENTS == u32::MAX {
-            return 0;",
+        "match self.is(EVENTS) {",
+        "match ended != 0 {",
     ),
     mutant(
         "7 hang-up",
         "a_hang_up_does_not_wake_a_reader",
-        "let implied = if ended != 0 { READABLE | WRITABLE } else { 0 };",
-        "let implied = if ended != 0 { WRITABLE } else { 0 };",
+        "(reported | READABLE | WRITABLE) &",
+        "(reported | WRITABLE) &",
     ),
     mutant(
         "7 edge",
         "an_edge_watcher_shares_its_descriptor",
-        "others.any(|other| (mask | other.mask) & EDGE != 0)",
-        "others.any(|other| mask & other.mask & EDGE != 0)",
+        "others.any(|other| (mask | other.state) & EDGE != 0)",
+        "others.any(|other| mask & other.state & EDGE != 0)",
     ),
     mutant(
         "10 free",
@@ -281,14 +280,14 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 events",
         "a_half_close_is_told_unasked",
-        "(reported | implied) & self.mask & EVENTS | ended",
-        "(reported | implied) & (self.mask | READ_CLOSED) & EVENTS | ended",
+        "return reported & self.state;",
+        "return reported & (self.state | READ_CLOSED);",
     ),
     mutant(
         "7 edge",
         "an_update_does_not_report_an_edge_anew",
-        "entry.rearm |= mask & EDGE != 0;",
-        "entry.rearm |= mask == u32::MAX;",
+        "if mask & EDGE != 0 {",
+        "if mask == u32::MAX {",
     ),
     mutant(
         "7 unwatchable",
