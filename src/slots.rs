@@ -205,6 +205,14 @@ impl<T: Default, C: Default> Slots<T, C> {
         Some(value)
     }
 
+    /// Empties a slot that is known to be taken, where its value is not needed any more.
+    #[inline(always)]
+    pub fn release(&mut self, id: SlotId) {
+        if let Some((_, vacancy)) = self.vacate(id, |_| true) {
+            self.set_free(id, vacancy);
+        }
+    }
+
     /// Empties a slot, if its tenant is as wanted: the caller gets what was in it. The id is stale
     /// then, and the slot is taken again after [`Slots::set_free`]. (Between the two the caller
     /// unlinks the tenant: like this fewer values are alive at once.)

@@ -274,8 +274,11 @@ impl Watchers {
     pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         let seen = self.polls;
         let watch = || Watch { callback, fd, state: mask, seen, ..Watch::default() };
-        match self.slots.insert_at_once(watch()) {
-            Some(id) => Ok(id),
+        match self.slots.insert_at_once() {
+            Some((id, place, _)) => {
+                *place = watch();
+                Ok(id)
+            }
             None => self.insert_in_new_place(watch()),
         }
     }
