@@ -27,7 +27,8 @@
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
 
 // Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
-// system, a counted pointer whose making can fail, and the cursors of the queues.
+// system, a counted pointer whose making can fail, the cursors of the queues, and two instructions of the
+// processor's.
 #[allow(unsafe_code)]
 pub mod callback;
 #[allow(unsafe_code)]
@@ -47,6 +48,8 @@ mod hooks;
 mod memory;
 #[allow(unsafe_code)]
 mod poller;
+#[allow(unsafe_code)]
+mod prefetch;
 mod rare;
 mod ready;
 mod releases;

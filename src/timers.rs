@@ -46,6 +46,9 @@ const UNREF: u8 = 4;
 /// Has rare things.
 const RARE: u8 = 8;
 
+/// They take half a megabyte.
+const MANY: usize = 10_000;
+
 /// What a timer needs only when it is made and when it fires. (Packed: four bytes less.)
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
@@ -265,6 +268,12 @@ impl Timers {
         self.slots.set_free(id, vacancy);
         self.armed -= 1;
         true
+    }
+
+    /// Are there so many that they are not in the processor's cache?
+    #[inline]
+    pub fn are_many(&self) -> bool {
+        self.slots.len() >= MANY
     }
 
     /// The callback of a timer that is ready, if nothing rare hangs on it. It is idle then.

@@ -99,11 +99,16 @@ pub const NONE: u32 = u32::MAX;
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
-pub struct Wheel {
-    /// The first timer of each bucket; allocated with the first timer.
-    heads: Option<Box<[[u32; LANES]; BUCKETS / LANES]>>,
+struct Buckets {
+    /// The first timer of each.
+    heads: [[u32; LANES]; BUCKETS / LANES],
     /// One bit a bucket that is not empty.
     occupied: [u64; WORDS],
+}
+
+pub struct Wheel {
+    /// Allocated with the first timer.
+    buckets: Option<Box<Buckets>>,
     /// One bit a word of `occupied` that is not zero.
     summary: u64,
     /// The tick that the wheel stands at; nothing in it is due before.
@@ -120,15 +125,28 @@ struct Slot {
 
 type Timers = Slots<Timer, Rest>;
 
+impl Buckets {
+    #[inline(always)]
+    fn head(&mut self, bucket: usize) -> &mut u32 {
+        &mut self.lanes(bucket)[bucket % LANES]
+    }
+
+    /// All of a bucket's slot.
+    #[inline(always)]
+    fn lanes(&mut self, bucket: usize) -> &mut [u32; LANES] {
+        &mut self.heads[bucket % BUCKETS / LANES]
+    }
+}
+
 impl Wheel {
     pub const fn new() -> Self {
-        Wheel { heads: None, occupied: [0; WORDS], summary: 0, tick: 0, next: NEVER, next_is_exact: true }
+        Wheel { buckets: None, summary: 0, tick: 0, next: NEVER, next_is_exact: true }
     }
 
     /// Makes room for the buckets, before the first timer is put in.
     #[inline]
     pub fn prepare(&mut self) -> Result<()> {
-        match &self.heads {
+        match &self.buckets {
             None => self.make_buckets(),
             Some(_) => Ok(()),
         }
@@ -136,20 +154,15 @@ impl Wheel {
 
     #[cold]
     fn make_buckets(&mut self) -> Result<()> {
-        self.heads = Some(try_box_with(|| [[NONE; LANES]; BUCKETS / LANES])?);
+        let empty = || Buckets { heads: [[NONE; LANES]; BUCKETS / LANES], occupied: [0; WORDS] };
+        self.buckets = Some(try_box_with(empty)?);
         Ok(())
     }
 
     #[inline(always)]
-    fn head(&mut self, bucket: usize) -> &mut u32 {
-        &mut self.lanes(bucket)[bucket % LANES]
-    }
-
-    /// The buckets of a bucket's slot.
-    #[inline(always)]
-    fn lanes(&mut self, bucket: usize) -> &mut [u32; LANES] {
-        match &mut self.heads {
-            Some(heads) => &mut heads[bucket % BUCKETS / LANES],
+    fn buckets(&mut self) -> &mut Buckets {
+        match &mut self.buckets {
+            Some(buckets) => buckets,
             None => unreachable!("there is no timer before there are buckets"),
         }
     }
@@ -172,10 +185,11 @@ impl Wheel {
     #[inline(always)]
     fn hang(&mut self, index: u32, deadline: u64) -> (u16, u32) {
         let bucket = self.bucket_of(deadline, index);
-        let second = std::mem::replace(self.head(bucket), index);
+        let buckets = self.buckets();
+        let second = std::mem::replace(buckets.head(bucket), index);
         if second == NONE {
             let word = bucket / 64 % WORDS;
-            self.occupied[word] |= 1 << (bucket % 64);
+            buckets.occupied[word] |= 1 << (bucket % 64);
             self.summary |= 1 << word;
         }
         (bucket as u16, second)
@@ -279,23 +293,30 @@ impl Wheel {
             timers.at(previous).next = next;
             return;
         }
-        *self.head(usize::from(bucket)) = next;
+        *self.buckets().head(usize::from(bucket)) = next;
         if next == NONE {
-            self.is_empty(usize::from(bucket));
+            self.are_empty(usize::from(bucket), 1);
         }
     }
 
-    fn is_empty(&mut self, bucket: usize) {
-        let word = bucket / 64 % WORDS;
-        self.occupied[word] &= !(1 << (bucket % 64));
-        if self.occupied[word] == 0 {
+    /// Some buckets of a word, by bits from the first of them on, have run empty. Which were not so
+    /// before?
+    #[inline(always)]
+    fn are_empty(&mut self, first: usize, bits: u64) -> u64 {
+        let (word, shift) = (first / 64 % WORDS, first % 64);
+        let occupied = &mut self.buckets().occupied[word];
+        let before = *occupied >> shift & bits;
+        *occupied &= !(bits << shift);
+        if *occupied == 0 {
             self.summary &= !(1 << word);
         }
+        before
     }
 
     fn first_slot(&self) -> Option<Slot> {
         let word = self.summary.trailing_zeros() as usize;
-        let bucket = word * 64 + self.occupied.get(word)?.trailing_zeros() as usize;
+        let occupied = self.buckets.as_ref()?.occupied.get(word)?;
+        let bucket = word * 64 + occupied.trailing_zeros() as usize;
         let Level { shift, mask, base } = LEVEL_OF_WORD[word];
         let digit = (bucket - usize::from(base)) / LANES;
         // The wheel's tick with this digit replaced and the lower ones zero.
@@ -308,13 +329,8 @@ impl Wheel {
     /// which was behind it: it may hang them elsewhere. (All lists are followed at once: each
     /// timer is a miss of the cache, and the processor waits for several together.)
     fn detach(&mut self, slot: &Slot, mut each: impl FnMut(&mut Self, u32) -> u32) {
-        let mut lists = std::mem::replace(self.lanes(slot.first), [NONE; LANES]);
-        let (word, bit) = (slot.first / 64 % WORDS, slot.first % 64);
-        let mut left = self.occupied[word] >> bit & ALL_LANES;
-        self.occupied[word] &= !(ALL_LANES << bit);
-        if self.occupied[word] == 0 {
-            self.summary &= !(1 << word);
-        }
+        let mut lists = std::mem::replace(self.buckets().lanes(slot.first), [NONE; LANES]);
+        let mut left = self.are_empty(slot.first, ALL_LANES);
         while left != 0 {
             let mut lanes = left;
             while lanes != 0 {
@@ -379,7 +395,7 @@ impl Wheel {
     /// Makes good what `move_down` left out, for a collection that failed.
     #[cold]
     fn link_back(&mut self, timers: &mut Timers) {
-        for head in self.heads.iter().flat_map(|heads| heads.as_flattened()) {
+        for head in self.buckets.iter().flat_map(|buckets| buckets.heads.as_flattened()) {
             let (mut previous, mut index) = (NONE, *head);
             while index != NONE {
                 let timer = timers.at(index);
@@ -443,7 +459,7 @@ impl Wheel {
             let mut look_at = if slot.first < LOWEST { usize::MAX } else { EXACT_UP_TO };
             let mut first = NEVER;
             for bucket in slot.first..slot.first + LANES {
-                let mut index = *self.head(bucket);
+                let mut index = *self.buckets().head(bucket);
                 while index != NONE {
                     if look_at == 0 {
                         self.next = slot.start << TICK_BITS;
@@ -463,7 +479,7 @@ impl Wheel {
                     index = next;
                 }
             }
-            if *self.lanes(slot.first) != [NONE; LANES] {
+            if *self.buckets().lanes(slot.first) != [NONE; LANES] {
                 self.next = first;
                 self.next_is_exact = true;
                 return;

@@ -17,6 +17,10 @@ use crate::timers::State;
 use crate::watchers::ONESHOT;
 use std::ffi::c_void;
 
+/// Of very many timers that are due together, the one so many places behind is fetched: 40 ns each
+/// instead of 100 among a million.
+const AHEAD: u64 = 8;
+
 /// A callback with everything that calling it needs.
 pub(super) enum Call {
     Plain(Callback),
@@ -113,7 +117,15 @@ impl Loop {
 
     #[inline(never)]
     fn run_timer(&self, sequence: u64, id: SlotId) -> Result<bool> {
-        let plain = self.guarded(|| Ok(self.timers.borrow_mut().take_plain(id)))?;
+        let plain = self.guarded(|| {
+            let mut timers = self.timers.borrow_mut();
+            if timers.are_many()
+                && let Some(Entry::Timer { id, .. }) = self.ready.get(sequence + AHEAD)
+            {
+                timers.slots.prefetch(id.index);
+            }
+            Ok(timers.take_plain(id))
+        })?;
         let Some(callback) = plain else {
             return self.run_entry(sequence, Entry::Timer { id, unref: false });
         };
