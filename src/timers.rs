@@ -148,11 +148,11 @@ impl Timers {
         }
     }
 
-    /// Like [`Timers::insert`], where other timers are armed and no memory is needed. `None`:
-    /// it is not so, and nothing was done.
+    /// Like [`Timers::insert`], where other timers are armed (or were a moment ago) and no memory is
+    /// needed. `None`: it is not so, and nothing was done.
     #[inline(always)]
     pub fn insert_at_once(&mut self, deadline: u64, callback: Callback) -> Option<SlotId> {
-        if self.armed == 0 {
+        if self.wheel.next() == NEVER {
             return None;
         }
         self.insert_prepared(deadline, callback, RareRef::NONE)

@@ -128,7 +128,7 @@ type Timers = Slots<Timer, Rest>;
 impl Buckets {
     #[inline(always)]
     fn head(&mut self, bucket: usize) -> &mut u32 {
-        &mut self.lanes(bucket)[bucket % LANES]
+        &mut self.heads.as_flattened_mut()[bucket % BUCKETS]
     }
 
     /// All of a bucket's slot.
