@@ -54,14 +54,14 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "3 order",
         "equal_timers_fire_in_reverse",
-        "u128::from(deadline) << 64 | u128::from(order)",
-        "u128::from(deadline) << 64 | u128::from(!order)",
+        "(self.deadline.0, self.order.0)",
+        "(self.deadline.0, !self.order.0)",
     ),
     mutant(
         "3 order",
         "a_rescheduled_timer_keeps_its_place_among_equals",
         "        self.order += 1;
-        timer.order = self.order;
+        timer.order = Word(self.order);
         let old",
         "        let old",
     ),
@@ -100,7 +100,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "5 handles",
         "a_stale_handle_names_the_next_source",
-        "slot.generation = (slot.generation + 1) | FREE;",
+        "slot.generation = (id.generation + 1) | FREE;",
         "slot.generation |= FREE;",
     ),
     mutant(
