@@ -78,10 +78,12 @@ pub struct Callable {
 }
 
 impl Callable {
-    /// Does nothing: holds the place of one.
-    pub fn nothing(arg: *mut c_void) -> Callable {
-        unsafe extern "C-unwind" fn nothing(_: *mut Loop, _: *mut c_void) {}
-        Callable { function: nothing, arg }
+    /// The function alone; the argument is for the caller to keep.
+    #[inline(always)]
+    pub(crate) fn word(self) -> Word {
+        let address = self.function as *const ();
+        debug_assert_eq!(address.addr() & (NUMBER | MARK), 0);
+        Word(address)
     }
 
     /// Runs user code: it may call back into the loop, and may unwind.
@@ -103,6 +105,58 @@ impl Callback {
 impl From<Callable> for Callback {
     fn from(Callable { function, arg }: Callable) -> Callback {
         Callback { function: Some(function), arg }
+    }
+}
+
+/// A callback's function or a number, and a mark, in one word. (What tells them apart is where no
+/// function is: user space ends below 2^56, on x86-64 as on aarch64.)
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct Word(*const ());
+
+const NUMBER: usize = 1 << 62;
+const MARK: usize = 1 << 63;
+
+impl Word {
+    /// `number` is below 2^62.
+    pub(crate) const fn number(number: usize) -> Word {
+        Word(std::ptr::without_provenance(NUMBER | number))
+    }
+
+    pub(crate) fn marked(self, value: bool) -> Word {
+        Word(self.0.map_addr(|address| (address & !MARK) | (usize::from(value) * MARK)))
+    }
+
+    #[inline]
+    pub(crate) fn is_marked(self) -> bool {
+        self.0.addr() & MARK != 0
+    }
+
+    /// The function, without the mark, with an argument; or the number.
+    #[inline]
+    pub(crate) fn callable(self, arg: *mut c_void) -> Result<Callable, usize> {
+        match self.0.addr() & NUMBER {
+            // SAFETY: not a number, and the mark is taken away.
+            0 => Ok(Callable { function: unsafe { self.marked(false).function() }, arg }),
+            _ => Err(self.0.addr() & !(NUMBER | MARK)),
+        }
+    }
+
+    /// The function with an argument, if that is all: not a number, not marked.
+    #[inline(always)]
+    pub(crate) fn plain_callable(self, arg: *mut c_void) -> Option<Callable> {
+        match self.0.addr() & (NUMBER | MARK) {
+            // SAFETY: neither a number nor marked.
+            0 => Some(Callable { function: unsafe { self.function() }, arg }),
+            _ => None,
+        }
+    }
+
+    /// # Safety
+    /// It is neither a number nor marked.
+    #[inline(always)]
+    unsafe fn function(self) -> RawCallback {
+        // SAFETY: then it is as `Callable::word` made it, of a function.
+        unsafe { std::mem::transmute::<*const (), RawCallback>(self.0) }
     }
 }
 

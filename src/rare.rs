@@ -1,12 +1,13 @@
-//! Side table of what few sources have: a release function, a name, a period.
+//! Side table of what few sources have: a release function, a name, a period. The function of
+//! a soon-callback moves here when it gets one of them.
 //!
 //! A source holds a [`RareRef`], four bytes, so that the many that have nothing of
 //! the kind pay nothing more. The table is made of slots: no hashing, no stall.
 
-use crate::callback::{Release, TickCallback};
+use crate::callback::{Callback, Release, TickCallback};
 use crate::error::Result;
 use crate::slots::Slots;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 
 /// What happens to the ticks that a periodic timer could not make in time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,8 @@ pub struct Rare {
     pub release: Option<Release>,
     pub name: Option<Box<CStr>>,
     pub period: Option<Period>,
+    /// Of a soon-callback in the ready queue. Its argument is in the queue.
+    pub soon: Option<Callback>,
 }
 
 /// Where a source's rare things are, if it has any: their slot and 1.
@@ -83,6 +86,13 @@ impl Rares {
     #[inline]
     pub fn period(&mut self, place: RareRef) -> Option<Period> {
         self.get(place)?.period
+    }
+
+    /// The soon-callback in the ready queue with these rare things and this argument.
+    pub fn soon(&mut self, place: RareRef, arg: *mut c_void) -> Option<Callback> {
+        let mut callback = self.get(place)?.soon?;
+        callback.arg = arg;
+        Some(callback)
     }
 
     /// Takes the rare things of a source that ends.

@@ -5,21 +5,27 @@
 //! A cancelled entry stays as a tombstone until its turn. Everything takes `&self`: no
 //! method runs foreign code.
 
-use crate::callback::{Callable, Callback};
+use crate::callback::{Callable, Callback, Word};
 use crate::error::Result;
 use crate::handle::SlotId;
 use crate::rare::RareRef;
 use crate::ring::Ring;
 use std::cell::Cell;
+use std::ffi::c_void;
 
 /// One callback that is ready.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Entry {
     /// Cancelled.
     Gone,
     Soon {
         callback: Callback,
+        unref: bool,
+    },
+    /// A soon-callback with something rare, beside which its function is kept.
+    RareSoon {
         rare: RareRef,
+        arg: *mut c_void,
         unref: bool,
     },
     Timer {
@@ -34,94 +40,93 @@ pub enum Entry {
     },
 }
 
-/// An entry in three words. (As an enum it would be as small, but written in pieces and
-/// read back whole, which the processor cannot forward: 12 cycles a callback.)
-#[derive(Clone, Copy)]
-pub struct Packed {
-    /// Kind, UNREF, PULLED, and in the upper half what is rare or what happened.
-    head: u64,
-    /// A slot's id stands in place of the argument.
-    callable: Callable,
+impl Entry {
+    /// What has to be ended with a soon-callback, of either sort.
+    pub fn as_soon(self) -> Option<(RareRef, *mut c_void)> {
+        match self {
+            Entry::Soon { callback, .. } => Some((RareRef::NONE, callback.arg)),
+            Entry::RareSoon { rare, arg, .. } => Some((rare, arg)),
+            Entry::Gone | Entry::Timer { .. } | Entry::Watch { .. } => None,
+        }
+    }
 }
 
-const GONE: u64 = 0;
-const SOON: u64 = 1;
-const TIMER: u64 = 2;
-const WATCH: u64 = 3;
-const KIND: u64 = 3;
-const UNREF: u64 = 4;
+/// An entry in two words: a long queue is as fast as memory is. (Each is written and read back
+/// whole: what is written in pieces the processor cannot forward, which is 12 cycles a callback.)
+#[derive(Clone, Copy)]
+pub struct Packed {
+    /// A soon-callback's function; of all else the kind and, in the lower half, what is rare or
+    /// what happened. Marked: unref.
+    head: Word,
+    /// The argument; a slot's id stands in its place.
+    arg: *mut c_void,
+}
+
+const GONE: usize = 0;
 /// A soon-callback without a function.
-const PULLED: u64 = 8;
-/// The head of a soon-callback with nothing rare, and with a function.
-const PLAIN_SOON: u64 = SOON | (RareRef::NONE.to_bits() as u64) << 32;
+const PULLED: usize = 1;
+const RARE_SOON: usize = 2;
+const TIMER: usize = 3;
+const WATCH: usize = 4;
+
+const fn head(kind: usize, lower: u32) -> Word {
+    Word::number(kind << 32 | lower as usize)
+}
 
 impl Packed {
+    const GONE: Packed = Packed { head: head(GONE, 0), arg: std::ptr::null_mut() };
+
     #[inline]
     fn new(entry: Entry) -> Packed {
-        let head = |kind, unref, upper: u32| kind | (u64::from(unref) * UNREF) | (u64::from(upper) << 32);
         let slot = |id: SlotId| {
             let bits = (u64::from(id.index) << 32) | u64::from(id.generation);
-            Callable::nothing(std::ptr::without_provenance_mut(bits as usize))
+            std::ptr::without_provenance_mut(bits as usize)
         };
-        match entry {
-            Entry::Gone => Packed { head: GONE, callable: Callable::nothing(std::ptr::null_mut()) },
-            Entry::Soon { callback, rare, unref } => match callback.callable() {
-                Some(callable) => Packed { head: head(SOON, unref, rare.to_bits()), callable },
-                None => {
-                    let callable = Callable::nothing(callback.arg);
-                    Packed { head: head(SOON | PULLED, unref, rare.to_bits()), callable }
-                }
-            },
-            Entry::Timer { id, unref } => Packed { head: head(TIMER, unref, 0), callable: slot(id) },
-            Entry::Watch { id, events, unref } => {
-                Packed { head: head(WATCH, unref, events), callable: slot(id) }
+        let (head, arg, unref) = match entry {
+            Entry::Gone => return Packed::GONE,
+            Entry::Soon { callback, unref } => {
+                let head = callback.callable().map_or(head(PULLED, 0), Callable::word);
+                (head, callback.arg, unref)
             }
-        }
+            Entry::RareSoon { rare, arg, unref } => (head(RARE_SOON, rare.to_bits()), arg, unref),
+            Entry::Timer { id, unref } => (head(TIMER, 0), slot(id), unref),
+            Entry::Watch { id, events, unref } => (head(WATCH, events), slot(id), unref),
+        };
+        Packed { head: head.marked(unref), arg }
     }
 
-    /// In two parts, which fit into registers.
     #[inline(always)]
-    pub fn parts(self) -> (u64, Callable) {
-        (self.head, self.callable)
-    }
-
-    pub fn from_parts(head: u64, callable: Callable) -> Packed {
-        Packed { head, callable }
-    }
-
-    fn callback(self) -> Callback {
-        match self.head & PULLED {
-            0 => self.callable.into(),
-            _ => Callback::pulled(self.callable.arg),
-        }
-    }
-
-    /// The callback of a live soon-entry.
-    pub fn as_soon(self) -> Option<(Callback, RareRef)> {
-        let rare = RareRef::from_bits((self.head >> 32) as u32);
-        (self.head & KIND == SOON).then_some((self.callback(), rare))
+    fn plain_soon(callable: Callable) -> Packed {
+        Packed { head: callable.word(), arg: callable.arg }
     }
 
     pub fn entry(self) -> Entry {
-        let (unref, upper) = (self.is_unref(), (self.head >> 32) as u32);
-        let bits = self.callable.arg.addr() as u64;
+        let Packed { head, arg } = self;
+        let unref = head.is_marked();
+        let number = match head.callable(arg) {
+            Ok(callable) => return Entry::Soon { callback: callable.into(), unref },
+            Err(number) => number,
+        };
+        let (kind, lower) = (number >> 32, number as u32);
+        let bits = arg.addr() as u64;
         let id = SlotId { index: (bits >> 32) as u32, generation: bits as u32 };
-        match self.head & KIND {
-            SOON => Entry::Soon { callback: self.callback(), rare: RareRef::from_bits(upper), unref },
+        match kind {
+            PULLED => Entry::Soon { callback: Callback::pulled(arg), unref },
+            RARE_SOON => Entry::RareSoon { rare: RareRef::from_bits(lower), arg, unref },
             TIMER => Entry::Timer { id, unref },
-            WATCH => Entry::Watch { id, events: upper, unref },
+            WATCH => Entry::Watch { id, events: lower, unref },
             _ => Entry::Gone,
         }
     }
 
     #[inline]
     fn is_live(self) -> bool {
-        self.head != GONE
+        self.head != Packed::GONE.head
     }
 
     #[inline]
     fn is_unref(self) -> bool {
-        self.head & UNREF != 0
+        self.head.is_marked()
     }
 }
 
@@ -135,9 +140,9 @@ pub enum Next {
 impl Next {
     #[inline(always)]
     fn new(sequence: u64, packed: Packed) -> Next {
-        match packed.head {
-            PLAIN_SOON => Next::PlainSoon(sequence, packed.callable),
-            _ => Next::Other(sequence, packed),
+        match packed.head.plain_callable(packed.arg) {
+            Some(callable) => Next::PlainSoon(sequence, callable),
+            None => Next::Other(sequence, packed),
         }
     }
 }
@@ -152,7 +157,7 @@ pub struct Ready {
 
 impl Ready {
     pub fn new() -> Self {
-        Ready { ring: Ring::new(Packed::new(Entry::Gone)), gone: Cell::new(0), unref: Cell::new(0) }
+        Ready { ring: Ring::new(Packed::GONE), gone: Cell::new(0), unref: Cell::new(0) }
     }
 
     /// Appends, and tells the entry's sequence number.
@@ -169,7 +174,7 @@ impl Ready {
     /// Appends a soon-callback, unless that needs memory or it has no function.
     #[inline(always)]
     pub fn push_soon(&self, callback: Callback) -> Option<u64> {
-        self.ring.push_within_block(Packed { head: PLAIN_SOON, callable: callback.callable()? })
+        self.ring.push_within_block(Packed::plain_soon(callback.callable()?))
     }
 
     /// Where the queue ends now: a snapshot is everything before.
@@ -205,7 +210,7 @@ impl Ready {
     /// Takes the first live entry before `end`, with its number.
     pub fn pop_before(&self, end: u64) -> Option<(u64, Packed)> {
         self.next_before(end).map(|next| match next {
-            Next::PlainSoon(sequence, callable) => (sequence, Packed { head: PLAIN_SOON, callable }),
+            Next::PlainSoon(sequence, callable) => (sequence, Packed::plain_soon(callable)),
             Next::Other(sequence, packed) => (sequence, packed),
         })
     }
@@ -240,7 +245,7 @@ impl Ready {
     /// Takes the live entry with this number out, wherever it is.
     pub fn remove(&self, sequence: u64) -> Option<Entry> {
         let removed = self.get_live(sequence)?;
-        self.ring.set(sequence, Packed::new(Entry::Gone));
+        self.ring.set(sequence, Packed::GONE);
         self.gone.set(self.gone.get() + 1);
         if removed.is_unref() {
             self.unref.set(self.unref.get() - 1);
@@ -253,11 +258,17 @@ impl Ready {
         let _ = self.remove(sequence);
     }
 
+    /// Gives the live soon-callback with this number another argument.
+    pub fn set_arg(&self, sequence: u64, arg: *mut c_void) {
+        if let Some(packed) = self.get_live(sequence) {
+            self.ring.set(sequence, Packed { arg, ..packed });
+        }
+    }
+
     /// Says whether the entry keeps `loop_run` going.
     pub fn set_unref(&self, sequence: u64, value: bool) {
         let Some(packed) = self.get_live(sequence) else { return };
-        let head = (packed.head & !UNREF) | (u64::from(value) * UNREF);
-        self.ring.set(sequence, Packed { head, ..packed });
+        self.ring.set(sequence, Packed { head: packed.head.marked(value), ..packed });
         self.unref.set(self.unref.get() + u64::from(value) - u64::from(packed.is_unref()));
     }
 
@@ -284,10 +295,13 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::once;
+    use crate::handle::{MAX_GENERATION, MAX_SLOTS};
+    use crate::watchers::MASK;
 
     fn soon(number: usize) -> Entry {
         let callback = Callback::pulled(number as *mut _);
-        Entry::Soon { callback, rare: RareRef::NONE, unref: false }
+        Entry::Soon { callback, unref: false }
     }
 
     fn number(entry: Entry) -> usize {
@@ -298,8 +312,38 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_24_bytes() {
-        assert_eq!(size_of::<Packed>(), 24);
+    fn an_entry_is_16_bytes() {
+        assert_eq!(size_of::<Packed>(), 16);
+    }
+
+    #[test]
+    fn every_entry_is_read_as_it_was_written() {
+        let (callback, release) = once(|_| ());
+        let (arg, rare) = (callback.arg, RareRef::from_bits(MAX_SLOTS));
+        let id = SlotId { index: MAX_SLOTS - 1, generation: MAX_GENERATION - 1 };
+        let entries = |unref| {
+            [
+                Entry::Soon { callback, unref },
+                Entry::Soon { callback: Callback::pulled(arg), unref },
+                Entry::RareSoon { rare, arg, unref },
+                Entry::Timer { id, unref },
+                Entry::Watch { id, events: MASK, unref },
+            ]
+        };
+        let ready = Ready::new();
+        for (written, unref) in entries(false).iter().zip(entries(true)) {
+            let sequence = ready.push(*written).unwrap();
+            let read = || format!("{:?}", ready.get(sequence).unwrap());
+            assert_eq!(read(), format!("{written:?}"));
+            ready.set_unref(sequence, true);
+            assert_eq!(read(), format!("{unref:?}"));
+            ready.set_unref(sequence, false);
+            assert_eq!(read(), format!("{written:?}"));
+        }
+        let is_plain = |entry| matches!(Next::new(1, Packed::new(entry)), Next::PlainSoon(..));
+        assert_eq!(entries(false).map(is_plain), [true, false, false, false, false]);
+        assert_eq!(entries(true).map(is_plain), [false; 5]);
+        release.call(arg);
     }
 
     #[test]

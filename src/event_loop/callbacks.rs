@@ -16,8 +16,7 @@ impl Loop {
     pub fn call_soon(&self, callback: Callback) -> Result<RawHandle> {
         self.check()?;
         self.may_be_pulled(callback.is_pulled())?;
-        let entry = Entry::Soon { callback, rare: RareRef::NONE, unref: false };
-        let sequence = self.ready.push(entry)?;
+        let sequence = self.ready.push(Entry::Soon { callback, unref: false })?;
         self.changed();
         Ok(Handle::Soon(sequence).to_raw())
     }

@@ -6,7 +6,7 @@
 //! (`finish_current`) is done by the guard of the run when it unwinds.
 
 use super::{Current, Loop};
-use crate::callback::{Callable, Callback, FdCallback, TickCallback};
+use crate::callback::{Callback, FdCallback, TickCallback};
 use crate::clock;
 use crate::error::Result;
 use crate::handle::{Handle, Kind, SlotId};
@@ -64,8 +64,7 @@ impl Loop {
                     }
                 }
                 Next::Other(sequence, packed) => {
-                    let (head, callable) = packed.parts();
-                    if !self.run_source(sequence, head, callable)? {
+                    if !self.run_source(sequence, packed)? {
                         continue;
                     }
                 }
@@ -94,12 +93,12 @@ impl Loop {
     /// Runs any callback, unless it is void by now. The functions for each kind are not inlined:
     /// that leaves the registers to the loop above, and each saves only those it needs.
     #[inline(always)]
-    fn run_source(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
+    fn run_source(&self, sequence: u64, packed: Packed) -> Result<bool> {
         self.current.clear();
-        match Packed::from_parts(head, callable).entry() {
+        match packed.entry() {
             Entry::Watch { id, events, .. } => self.run_watch(sequence, id, events),
             Entry::Timer { id, .. } => self.run_timer(sequence, id),
-            _ => self.run_rare(sequence, head, callable),
+            _ => self.run_rare(sequence, packed),
         }
     }
 
@@ -136,8 +135,8 @@ impl Loop {
 
     /// A soon-callback with something rare.
     #[inline(never)]
-    fn run_rare(&self, sequence: u64, head: u64, callable: Callable) -> Result<bool> {
-        self.run_entry(sequence, Packed::from_parts(head, callable).entry())
+    fn run_rare(&self, sequence: u64, packed: Packed) -> Result<bool> {
+        self.run_entry(sequence, packed.entry())
     }
 
     /// The long way of all of these. (Whether an entry was unref is of no meaning any more.)
@@ -166,8 +165,13 @@ impl Loop {
     pub(super) fn take(&self, sequence: u64, entry: Entry) -> Option<Call> {
         match entry {
             Entry::Gone => None,
-            Entry::Soon { callback, rare, .. } => {
-                self.current.set(Current { handle: sequence as i64, rare, arg: callback.arg });
+            Entry::Soon { callback, .. } => {
+                self.current.set_plain(sequence as i64, callback.arg);
+                Some(Call::Plain(callback))
+            }
+            Entry::RareSoon { rare, arg, .. } => {
+                let callback = self.rares.borrow_mut().soon(rare, arg)?;
+                self.current.set(Current { handle: sequence as i64, rare, arg });
                 Some(Call::Plain(callback))
             }
             Entry::Timer { id, .. } => self.take_timer(id),

@@ -1,7 +1,7 @@
 //! What every handle can do, whatever source it names, and how sources end.
 
 use super::{Current, Loop};
-use crate::callback::Release;
+use crate::callback::{Callback, Release};
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Kind, RawHandle, SlotId};
 use crate::rare::RareRef;
@@ -25,7 +25,7 @@ impl Loop {
     fn find(&self, handle: RawHandle) -> Result<Found> {
         let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
             Handle::Soon(sequence) => match self.ready.get(sequence) {
-                Some(Entry::Soon { .. }) => Some(Found::Queued(sequence)),
+                Some(Entry::Soon { .. } | Entry::RareSoon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
                 _ => None,
@@ -84,8 +84,8 @@ impl Loop {
         match found {
             Found::Queued(sequence) => {
                 let removed = self.ready.remove(sequence);
-                if let Some(Entry::Soon { callback, rare, .. }) = removed {
-                    self.end_rare(rare, callback.arg);
+                if let Some((rare, arg)) = removed.and_then(Entry::as_soon) {
+                    self.end_rare(rare, arg);
                 }
             }
             Found::Running(_) => {}
@@ -163,13 +163,7 @@ impl Loop {
     pub fn set_arg(&self, handle: RawHandle, arg: *mut c_void) -> Result<()> {
         self.check()?;
         match self.find(handle)? {
-            Found::Queued(sequence) => {
-                let ready = &self.ready;
-                if let Some(Entry::Soon { mut callback, rare, unref }) = ready.get(sequence) {
-                    callback.arg = arg;
-                    ready.set(sequence, Entry::Soon { callback, rare, unref });
-                }
-            }
+            Found::Queued(sequence) => self.ready.set_arg(sequence, arg),
             Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
             Found::Watch(id) => self.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Hook(id) => self.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
@@ -194,12 +188,12 @@ impl Loop {
     ) -> Result<T> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                let ready = &self.ready;
-                let Some(Entry::Soon { callback, mut rare, unref }) = ready.get(sequence) else {
-                    return Err(Error::STALE);
-                };
+                let entry = self.ready.get(sequence);
+                let Some((mut rare, _)) = entry.and_then(Entry::as_soon) else { return Err(Error::STALE) };
                 let result = change(&mut rare);
-                ready.set(sequence, Entry::Soon { callback, rare, unref });
+                if let Some(Entry::Soon { callback, unref }) = entry {
+                    self.ready.set(sequence, self.soon_entry(callback, rare, unref));
+                }
                 result
             }
             Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
@@ -212,6 +206,17 @@ impl Loop {
             }
             Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),
             Found::Hook(id) => change(&mut self.hooks.borrow_mut().slots.at(id.index).rare),
+        }
+    }
+
+    /// The entry of a soon-callback; its function goes to its rare things if it has any.
+    pub(super) fn soon_entry(&self, callback: Callback, rare: RareRef, unref: bool) -> Entry {
+        match self.rares.borrow_mut().get(rare) {
+            None => Entry::Soon { callback, unref },
+            Some(things) => {
+                things.soon = Some(callback);
+                Entry::RareSoon { rare, arg: callback.arg, unref }
+            }
         }
     }
 
@@ -283,8 +288,8 @@ impl Loop {
     /// Ends every source there is; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
         while let Some((_, packed)) = self.ready.pop_before(self.ready.end()) {
-            if let Some((callback, rare)) = packed.as_soon() {
-                self.end_rare(rare, callback.arg);
+            if let Some((rare, arg)) = packed.entry().as_soon() {
+                self.end_rare(rare, arg);
             }
         }
         self.finish_handed()?;

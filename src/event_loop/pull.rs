@@ -10,6 +10,7 @@
 use super::dispatch::Call;
 use super::turn::Run;
 use super::{Current, Loop};
+use crate::callback::Callback;
 use crate::error::{Error, Result};
 use crate::handle::{Handle, Kind, RawHandle, SlotId};
 use std::ffi::c_void;
@@ -118,6 +119,9 @@ impl Loop {
         let next = self.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
+            Some(Entry::RareSoon { rare, arg, .. }) => {
+                self.rares.borrow_mut().soon(rare, arg).is_some_and(Callback::is_pulled)
+            }
             Some(Entry::Watch { id, .. }) => {
                 self.watchers.borrow_mut().slots.at(id.index).callback.is_pulled()
             }

@@ -257,7 +257,7 @@ impl Loop {
         if let Some(release) = release {
             self.promise_release(&mut rare, release)?;
         }
-        let pushed = self.ready.push(Entry::Soon { callback, rare, unref: false });
+        let pushed = self.ready.push(self.soon_entry(callback, rare, false));
         if pushed.is_err() && rare.is_some() {
             self.rares.borrow_mut().take(rare);
             self.releases.withdraw();
