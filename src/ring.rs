@@ -12,9 +12,8 @@
 //!
 //! * Block n stands in the directory from the push of its first element to the pop of its last;
 //!   then it is a spare. Blocks are freed by `trim` (spares only) and `drop` alone.
-//! * `first` leads to the block of `head` unless the queue is empty at a block's end; `last` to
-//!   the block of `tail` unless `tail` is at a block's beginning. Both point where number 0 would
-//!   be, so that an element is found by adding its number, without its place in the block.
+//! * `first` is the place of `head` unless the queue is empty at a block's end; `last` is that of
+//!   `tail` unless `tail` is at a block's beginning.
 
 use crate::error::{Error, Result};
 use crate::handle::MAX_SEQUENCE;
@@ -45,11 +44,6 @@ const BLOCK_U64: u64 = BLOCK as u64;
 
 fn offset(sequence: u64) -> usize {
     (sequence % BLOCK_U64) as usize
-}
-
-/// Where number 0 would be, if the numbers went on downwards from this block of `sequence`.
-fn numbered<T>(block: *const Block<T>, sequence: u64) -> *const Cell<T> {
-    block.cast::<Cell<T>>().wrapping_sub((sequence - sequence % BLOCK_U64) as usize)
 }
 
 impl<T: Copy> Ring<T> {
@@ -102,8 +96,9 @@ impl<T: Copy> Ring<T> {
     /// Appends to the block of the tail, which is `sequence`.
     #[inline(always)]
     fn append(&self, sequence: u64, value: T) -> u64 {
-        // SAFETY: the block of `tail`: by the invariant, or `begin_block` has just made it.
-        unsafe { &*self.last.get().wrapping_add(sequence as usize) }.set(value);
+        // SAFETY: the place of `tail`: by the invariant, or `begin_block` has just made it.
+        unsafe { &*self.last.get() }.set(value);
+        self.last.set(self.last.get().wrapping_add(1));
         self.tail.set(sequence + 1);
         sequence
     }
@@ -115,7 +110,7 @@ impl<T: Copy> Ring<T> {
         if tail >= MAX_SEQUENCE {
             return Err(Error::LIMIT);
         }
-        let block = numbered(self.blocks.borrow_mut().begin(head, tail)?, tail);
+        let block = self.blocks.borrow_mut().begin(head, tail)?.cast();
         self.last.set(block);
         if head == tail {
             self.first.set(block);
@@ -155,8 +150,8 @@ impl<T: Copy> Ring<T> {
         if self.is_empty() {
             return None;
         }
-        // SAFETY: the queue is not empty, so `first` leads to the block of `head`.
-        Some(unsafe { &*self.first.get().wrapping_add(self.head() as usize) }.get())
+        // SAFETY: the queue is not empty, so `first` is the place of `head`.
+        Some(unsafe { &*self.first.get() }.get())
     }
 
     /// Takes the first element.
@@ -180,8 +175,9 @@ impl<T: Copy> Ring<T> {
     fn pop_some(&self) -> T {
         let sequence = self.head();
         debug_assert!(sequence < self.tail());
-        // SAFETY: the queue is not empty, so `first` leads to the block of `head`.
-        let value = unsafe { &*self.first.get().wrapping_add(sequence as usize) }.get();
+        // SAFETY: the queue is not empty, so `first` is the place of `head`.
+        let value = unsafe { &*self.first.get() }.get();
+        self.first.set(self.first.get().wrapping_add(1));
         self.head.set(sequence + 1);
         if (sequence + 1).is_multiple_of(BLOCK_U64) {
             self.leave_block(sequence);
@@ -197,7 +193,7 @@ impl<T: Copy> Ring<T> {
         let mut blocks = self.blocks.borrow_mut();
         blocks.end(sequence);
         if !self.is_empty() {
-            self.first.set(numbered(blocks.at(self.head()), self.head()));
+            self.first.set(blocks.at(self.head()).cast());
         }
     }
 
