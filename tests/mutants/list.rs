@@ -18,18 +18,19 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "2 FIFO",
         "a_ready_callback_is_overtaken",
-        "while let Some((sequence, packed)) = self.ring.pop_before(end) {",
-        "while let Some((sequence, packed)) = self.ring.pop_before(end) {
-            if sequence % 16 == 9 && self.ring.head() < end && self.ring.push(packed).is_ok() {
-                continue;
-            }",
+        "match self.ring.pop_before(end, Next::new)? {",
+        "match self.ring.pop_before(end, Next::new)? {
+                Next::PlainSoon(sequence, callable)
+                    if sequence % 16 == 9
+                        && self.ring.head() < end
+                        && self.ring.push(Packed::plain_soon(callable)).is_ok() => {}",
     ),
     mutant(
         "2 snapshot",
         "what_a_callback_schedules_runs_in_the_same_turn",
-        "while let Some((sequence, packed)) = self.ready.pop_before(end) {",
+        "while let Some(next) = self.ready.next_before(end) {",
         "let _ = end;
-        while let Some((sequence, packed)) = self.ready.pop_before(self.ready.end()) {",
+        while let Some(next) = self.ready.next_before(self.ready.end()) {",
     ),
     mutant(
         "2 order",
@@ -74,7 +75,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "3 periods",
         "a_periodic_timer_drifts",
-        "Missed::Run => (1, timer.deadline.saturating_add(period.interval)),",
+        "Missed::Run => (1, deadline.saturating_add(period.interval)),",
         "Missed::Run => (1, self.clock.now().saturating_add(period.interval)),",
     ),
     mutant(
@@ -207,8 +208,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "13 stop",
         "a_stop_ends_the_run_before_its_snapshot",
-        "if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
-        "if self.shared.is_stopping() || deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
+        "if is_over() {",
+        "if self.shared.is_stopping() || is_over() {",
     ),
     mutant(
         "13 nested runs",
@@ -216,12 +217,7 @@ pub const MUTANTS: &[Mutant] = &[
         "self.depth.get() > 1 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
         "self.depth.get() > 1_000 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
     ),
-    mutant(
-        "13 budget",
-        "a_spent_budget_is_overdrawn",
-        "if deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
-        "if count > 1 && deadline.is_some_and(|deadline| clock::monotonic() >= deadline) {",
-    ),
+    mutant("13 budget", "a_spent_budget_is_overdrawn", "if is_over() {", "if count > 1 && is_over() {"),
     mutant(
         "14 wake-ups",
         "a_wake_that_no_wait_used_up_is_forgotten",
