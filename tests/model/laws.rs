@@ -349,11 +349,13 @@ impl Laws<'_> {
             }
             self.log(Event::Release { arg, by });
             if by == By::Busy {
+                let was_told = self.is_told();
                 self.frames.push(Frame::Release);
                 // It cannot throw.
                 let _ = self.play_script(arg);
                 self.frames.pop();
                 self.guard();
+                self.host.told_by_release |= self.is_told() && !was_told;
             }
         }
     }

@@ -13,6 +13,10 @@ pub struct Host {
     has_hook: bool,
     /// The hook has been called since the last run.
     is_told: bool,
+    /// It was called while releases were made. If that is the end of a run, was it for what the
+    /// release did, or for the end? Both may be, and the hook need not be called again.
+    pub told_by_release: bool,
+    is_perhaps_told: bool,
     /// So many runs have found nothing to do since the descriptor was readable without need.
     needless: Option<u32>,
 }
@@ -64,7 +68,7 @@ impl Laws<'_> {
         let can = !self.host.is_told && self.host.has_hook && !(is_resting && is_for_fd);
         // (What the library takes for ready, rightly or not, has been told of.)
         let is_news = brings_more && !is_about_fd && !self.has_suspects();
-        let must = can && is_resting && before.has_hook && is_news;
+        let must = can && is_resting && before.has_hook && is_news && !self.host.is_perhaps_told;
         let may = can && (is_resting || self.host.flushed);
         self.call_hook(must, may);
     }
@@ -79,6 +83,12 @@ impl Laws<'_> {
         let can = self.host.has_hook && !self.closed;
         let must = can && is_resting && !self.posts.is_empty();
         self.call_hook(must, can && (self.stop || self.wake || !self.posts.is_empty()));
+        let told_by_release = std::mem::take(&mut self.host.told_by_release);
+        self.host.is_perhaps_told = told_by_release && !self.host.is_told;
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.host.is_told
     }
 
     fn call_hook(&mut self, must: bool, may: bool) {

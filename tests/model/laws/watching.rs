@@ -241,6 +241,7 @@ impl Laws<'_> {
     }
 
     fn tell_edges(&mut self) {
+        let come_back: [bool; SLOTS] = std::array::from_fn(|slot| self.has_come_back(slot));
         for source in 0..self.sources.len() {
             let Source { kind: Kind::Watch(watch), alive: true, .. } = &mut self.sources[source] else {
                 continue;
@@ -252,7 +253,9 @@ impl Laws<'_> {
                 }
                 Standing::Attached if is_changed => self.edges.forget(&self.files, watch.slot),
                 // Nothing comes from it any more, but for what was found before.
-                Standing::Suspect if !self.files.is_alive(watch.file) => watch.standing = Standing::Gone,
+                Standing::Suspect if !self.files.is_alive(watch.file) && !come_back[watch.slot] => {
+                    watch.standing = Standing::Gone;
+                }
                 _ => {}
             }
         }
@@ -394,7 +397,7 @@ impl Laws<'_> {
         let has_come_back = self.has_come_back(slot);
         for source in 0..self.sources.len() {
             let Kind::Watch(watch) = &self.sources[source].kind else { continue };
-            let lives_on = self.files.is_alive(watch.file);
+            let lives_on = self.files.is_alive(watch.file) || has_come_back;
             let standing = match watch.standing {
                 Standing::Attached if watch.slot == slot && !watch.always && lives_on => Standing::Suspect,
                 Standing::Gone if watch.slot == slot && has_come_back => Standing::Suspect,
