@@ -97,10 +97,11 @@ impl Rares {
 
     /// Takes the rare things of a source that ends.
     pub fn take(&mut self, place: RareRef) -> Option<Rare> {
-        match place.is_some() {
-            true => self.0.remove(self.0.id_at(place.index())),
-            false => None,
+        if !place.is_some() {
+            return None;
         }
+        let (id, _) = self.0.at_with_id(place.index());
+        self.0.remove(id)
     }
 
     pub fn trim(&mut self) {

@@ -241,11 +241,11 @@ impl<T: Default, C: Default> Slots<T, C> {
         self.len -= 1;
         self.word = self.word.min(id.index as usize / 64);
         if vacancy.was_full {
-            self.has_room(number(id.index));
+            self.note_room(number(id.index));
         }
     }
 
-    fn has_room(&mut self, number: usize) {
+    fn note_room(&mut self, number: usize) {
         let group = number / GROUP;
         self.room[group / 64] |= 1 << (group % 64);
     }
@@ -262,37 +262,34 @@ impl<T: Default, C: Default> Slots<T, C> {
         (slot.generation == id.generation).then_some(&mut slot.value)
     }
 
+    /// The block of a slot that is known to be taken: lists inside the structures link slots
+    /// by index alone.
     #[inline(always)]
-    fn slot(&mut self, index: u32) -> &mut Slot<T> {
+    fn block(&mut self, index: u32) -> &mut Block<T, C> {
         match &mut self.blocks[number(index)] {
-            Some(block) => &mut block.slots[offset(index)],
+            Some(block) => block,
             None => unreachable!("a slot that is taken has memory"),
         }
     }
 
-    /// The tenant of a slot that is known to be taken: lists inside the structures
-    /// link slots by index alone.
+    /// The tenant of a slot that is known to be taken.
     #[inline]
     pub fn at(&mut self, index: u32) -> &mut T {
-        let slot = self.slot(index);
-        debug_assert!(slot.generation & FREE == 0, "a list links only slots that are taken");
-        &mut slot.value
+        self.at_with_id(index).1
     }
 
     /// Like [`Slots::at`], with its id.
     #[inline]
     pub fn at_with_id(&mut self, index: u32) -> (SlotId, &mut T) {
-        let slot = self.slot(index);
+        let slot = &mut self.block(index).slots[offset(index)];
+        debug_assert!(slot.generation & FREE == 0, "a list links only slots that are taken");
         (SlotId { index, generation: slot.generation }, &mut slot.value)
     }
 
-    /// The other part of the tenant of a slot that is known to be taken.
+    /// The other part of the tenant of a slot that is known to be taken, or was a moment ago.
     #[inline]
     pub fn other(&mut self, index: u32) -> &mut C {
-        match &mut self.blocks[number(index)] {
-            Some(block) => &mut block.others[offset(index)],
-            None => unreachable!("a slot that is taken has memory"),
-        }
+        &mut self.block(index).others[offset(index)]
     }
 
     /// Asks for a slot's lines of the cache, of a tenant that will be looked at soon.
@@ -304,21 +301,13 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// The id of the tenant of a slot that is known to be taken.
-    #[inline]
-    pub fn id_at(&self, index: u32) -> SlotId {
-        match &self.blocks[number(index)] {
-            Some(block) => SlotId { index, generation: block.slots[offset(index)].generation },
-            None => unreachable!("a slot that is taken has memory"),
-        }
-    }
-
     /// The first tenant at or after a slot number.
     pub fn first_from(&self, index: u32) -> Option<SlotId> {
-        let of_block = |other: usize, offset: usize| {
-            let slots = self.blocks[other].iter().flat_map(|block| &block.slots).enumerate().skip(offset);
-            let mut taken = slots.filter(|(_, slot)| slot.generation & FREE == 0);
-            taken.next().map(|(offset, _)| self.id_at((other * BLOCK + offset) as u32))
+        let of_block = |number: usize, skipped: usize| {
+            let slots = self.blocks[number].iter().flat_map(|block| &block.slots);
+            let mut taken = slots.enumerate().skip(skipped).filter(|(_, slot)| slot.generation & FREE == 0);
+            let (offset, slot) = taken.next()?;
+            Some(SlotId { index: (number * BLOCK + offset) as u32, generation: slot.generation })
         };
         let (first, skipped) = (number(index), offset(index));
         (first..self.blocks.len()).find_map(|other| of_block(other, if other == first { skipped } else { 0 }))
@@ -352,7 +341,7 @@ impl<T: Default, C: Default> Slots<T, C> {
         let block = self.blocks[number].take();
         let highest = block.iter().flat_map(|block| &block.slots).map(|slot| slot.generation & !FREE).max();
         self.floors[number] = highest.unwrap_or(self.floors[number]);
-        self.has_room(number);
+        self.note_room(number);
     }
 }
 

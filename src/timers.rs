@@ -162,7 +162,7 @@ impl Timers {
     fn insert_prepared(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Option<SlotId> {
         let (id, timer, rest) = self.slots.insert_at_once()?;
         *rest = Rest { callback, rare };
-        let (bucket, second) = self.wheel.hang_new(id.index, deadline);
+        let (bucket, second) = self.wheel.insert_new(id.index, deadline);
         self.order += 1;
         *timer = Timer {
             deadline: Word(deadline),

@@ -167,6 +167,14 @@ impl Fd {
         self.generation = (change.token >> 32) as u32;
     }
 
+    /// Puts it into the list that begins with `changed`, unless it is there.
+    #[inline]
+    fn mark_changed(&mut self, fd: i32, changed: &mut i32) {
+        if self.next_changed == UNCHANGED {
+            self.next_changed = std::mem::replace(changed, fd);
+        }
+    }
+
     /// Nobody watches it any more; says what tells the kernel.
     #[inline]
     fn remove(&mut self, fd: i32) -> Change {
@@ -302,20 +310,21 @@ impl Watchers {
     }
 
     /// Would it share its descriptor with an edge watcher, or be one and share?
-    pub fn is_busy(&self, fd: i32, mask: u32, but: Option<SlotId>) -> bool {
-        let Some(entry) = self.fds.get(fd as usize) else {
-            return false;
-        };
-        let others = self.list(entry.first).filter(|index| but.is_none_or(|id| id.index != *index));
-        let mut others = others.filter_map(|index| self.slots.get(self.slots.id_at(index)));
-        others.any(|other| (mask | other.state) & EDGE != 0)
+    pub fn is_busy(&mut self, fd: i32, mask: u32, but: Option<SlotId>) -> bool {
+        let first = self.fds.get(fd as usize).map_or(NONE, |entry| entry.first);
+        let mut is_busy = false;
+        self.each(first, |id, other| is_busy |= but != Some(id) && (mask | other.state) & EDGE != 0);
+        is_busy
     }
 
-    fn list(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
-        let at = |index: u32| (index != NONE).then_some(index);
-        std::iter::successors(at(first), move |index| {
-            at(self.slots.get(self.slots.id_at(*index)).map_or(NONE, |watch| watch.next))
-        })
+    /// Looks at each watcher of a descriptor, in the order of their making.
+    fn each(&mut self, first: u32, mut look: impl FnMut(SlotId, &mut Watch)) {
+        let mut index = first;
+        while index != NONE {
+            let (id, watch) = self.slots.at_with_id(index);
+            index = watch.next;
+            look(id, watch);
+        }
     }
 
     /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
@@ -392,8 +401,7 @@ impl Watchers {
 
     fn unlink(&mut self, index: u32) {
         let Watch { previous, next, fd, .. } = *self.slots.at(index);
-        let entry = self.fd_mut(fd);
-        if entry.is(UNWATCHABLE) {
+        if self.fd_mut(fd).is(UNWATCHABLE) {
             self.always.retain(|id| id.index != index);
         }
         let entry = self.fd_mut(fd);
@@ -410,12 +418,9 @@ impl Watchers {
     }
 
     fn mark_changed(&mut self, fd: i32) {
-        let changed = self.changed;
-        let entry = self.fd_mut(fd);
-        if entry.next_changed == UNCHANGED {
-            entry.next_changed = changed;
-            self.changed = fd;
-        }
+        let mut changed = self.changed;
+        self.fd_mut(fd).mark_changed(fd, &mut changed);
+        self.changed = changed;
     }
 
     /// Gives a watcher another mask; the kernel hears of it before the next wait.
@@ -449,10 +454,7 @@ impl Watchers {
             if entry.is(UNWATCHABLE) {
                 return false;
             }
-            if entry.next_changed == UNCHANGED {
-                entry.next_changed = self.changed;
-                self.changed = watch.fd;
-            }
+            entry.mark_changed(watch.fd, &mut self.changed);
         }
         entry.reports = NO_REPORTS;
         let before = std::mem::replace(&mut watch.state, mask);
@@ -525,16 +527,14 @@ impl Watchers {
         self.fd_mut(fd).state &= !(REGISTERED | UNWATCHABLE);
     }
 
-    /// The union of what the watchers of `fd` ask for.
+    /// The union of what the watchers of a descriptor ask for.
     fn wanted(&mut self, first: u32) -> u32 {
-        let (mut all, mut index) = (0, first);
-        while index != NONE {
-            let watch = self.slots.at(index);
+        let mut all = 0;
+        self.each(first, |_, watch| {
             if watch.is(EVENTS) {
                 all |= watch.state & (EVENTS | EDGE);
             }
-            index = watch.next;
-        }
+        });
         all
     }
 
@@ -631,19 +631,16 @@ impl Watchers {
         let reports = entry.reports.wrapping_add(1);
         entry.reports = if reports == FIRST_CHECK { AFTER_FIRST_CHECK } else { reports };
         let (kernel, was_unwanted) = (entry.kernel(), entry.is(UNWANTED));
-        let mut index = entry.first;
-        let mut wanted = false;
-        let mut lost = false;
-        while index != NONE {
-            let (id, watch) = self.slots.at_with_id(index);
-            index = watch.next;
+        let first = entry.first;
+        let (mut wanted, mut lost) = (false, false);
+        self.each(first, |id, watch| {
             let share = watch.share_of(events);
             if share != 0 {
                 wanted = true;
                 watch.seen = polls;
                 lost |= emit(id, watch, share).is_err();
             }
-        }
+        });
         if !wanted || lost || was_unwanted {
             let entry = self.fd_mut(fd);
             entry.state &= !UNWANTED;

@@ -180,11 +180,17 @@ impl Wheel {
         self.comes(deadline);
     }
 
-    /// Makes a timer the first of the bucket where its deadline belongs: which one that is, and
-    /// which timer was the first before, and is to be told with [`Wheel::tell`].
+    /// Like [`Wheel::insert`] of a timer that is being made: into which bucket it goes, and before
+    /// which timer. That is to be told with [`Wheel::tell`].
     #[inline(always)]
-    fn hang(&mut self, index: u32, deadline: u64) -> (u16, u32) {
-        let bucket = self.bucket_of(deadline, index);
+    pub fn insert_new(&mut self, index: u32, deadline: u64) -> (u16, u32) {
+        self.comes(deadline);
+        self.put_first(self.bucket_of(deadline, index), index)
+    }
+
+    /// Makes a timer the first of a bucket.
+    #[inline(always)]
+    fn put_first(&mut self, bucket: usize, index: u32) -> (u16, u32) {
         let buckets = self.buckets();
         let second = std::mem::replace(buckets.head(bucket), index);
         if second == NONE {
@@ -195,18 +201,20 @@ impl Wheel {
         (bucket as u16, second)
     }
 
+    /// Hangs a timer where it belongs, and tells which one is to be told, with [`Wheel::tell`].
+    #[inline(always)]
+    fn hang(&mut self, timer: &mut Timer, index: u32, bucket: usize) -> u32 {
+        let (bucket, second) = self.put_first(bucket, index);
+        (timer.bucket, timer.previous, timer.next) = (bucket, NONE, second);
+        second
+    }
+
+    /// The first timer of a bucket was `second`; now it comes after `index`.
     #[inline(always)]
     pub fn tell(timers: &mut Timers, second: u32, index: u32) {
         if second != NONE {
             timers.at(second).previous = index;
         }
-    }
-
-    /// Like [`Wheel::insert`] of a timer that is being made.
-    #[inline(always)]
-    pub fn hang_new(&mut self, index: u32, deadline: u64) -> (u16, u32) {
-        self.comes(deadline);
-        self.hang(index, deadline)
     }
 
     #[inline]
@@ -245,10 +253,10 @@ impl Wheel {
     pub fn moved(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
         self.comes(deadline);
         let timer = timers.at(index);
-        if self.bucket_of(deadline, index) != usize::from(timer.bucket) {
-            let Timer { previous, next, bucket, .. } = *timer;
-            let (new, second) = self.hang(index, deadline);
-            (timer.bucket, timer.previous, timer.next) = (new, NONE, second);
+        let Timer { previous, next, bucket, .. } = *timer;
+        let new = self.bucket_of(deadline, index);
+        if new != usize::from(bucket) {
+            let second = self.hang(timer, index, new);
             self.close_gap(timers, previous, next, bucket);
             Self::tell(timers, second, index);
         }
@@ -272,9 +280,7 @@ impl Wheel {
 
     #[inline]
     fn link(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
-        let (bucket, second) = self.hang(index, deadline);
-        let timer = timers.at(index);
-        (timer.bucket, timer.previous, timer.next) = (bucket, NONE, second);
+        let second = self.hang(timers.at(index), index, self.bucket_of(deadline, index));
         Self::tell(timers, second, index);
     }
 
@@ -383,8 +389,7 @@ impl Wheel {
         self.detach(slot, |wheel, index| {
             let timer = timers.at(index);
             let (behind, deadline) = (timer.next, timer.deadline());
-            let (bucket, second) = wheel.hang(index, deadline);
-            (timer.bucket, timer.previous, timer.next) = (bucket, NONE, second);
+            let second = wheel.hang(timer, index, wheel.bucket_of(deadline, index));
             if deadline >> TICK_BITS >= target {
                 Self::tell(timers, second, index);
             }

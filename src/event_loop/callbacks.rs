@@ -51,20 +51,23 @@ impl Loop {
     /// The short way of [`Loop::call_at`].
     #[inline(always)]
     pub(crate) fn call_at_at_once(&self, deadline: u64, callback: Callback) -> Option<RawHandle> {
-        if !self.is_plain() || callback.is_pulled() {
-            return None;
-        }
-        let id = self.timers.borrow_mut().insert_at_once(deadline, callback)?;
-        Some(Handle::Slot(Kind::Timer, id).to_raw())
+        self.add_timer_at_once(|| deadline, callback)
     }
 
     /// The short way of [`Loop::call_later`].
     #[inline(always)]
     pub(crate) fn call_later_at_once(&self, delay: u64, callback: Callback) -> Option<RawHandle> {
+        self.add_timer_at_once(|| self.clock.now().saturating_add(delay), callback)
+    }
+
+    #[inline(always)]
+    fn add_timer_at_once(&self, deadline: impl FnOnce() -> u64, callback: Callback) -> Option<RawHandle> {
         if !self.is_plain() || callback.is_pulled() {
             return None;
         }
-        self.call_at_at_once(self.clock.now().saturating_add(delay), callback)
+        let deadline = deadline();
+        let id = self.timers.borrow_mut().insert_at_once(deadline, callback)?;
+        Some(Handle::Slot(Kind::Timer, id).to_raw())
     }
 
     fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
@@ -118,20 +121,21 @@ impl Loop {
     /// The short way of [`Loop::reschedule_at`].
     #[inline(always)]
     pub(crate) fn reschedule_at_at_once(&self, handle: RawHandle, deadline: u64) -> Option<()> {
-        if !self.is_plain() {
-            return None;
-        }
-        let id = Handle::slot_from_raw(Kind::Timer, handle)?;
-        self.timers.borrow_mut().restart(id, deadline).then_some(())
+        self.restart_at_once(handle, || deadline)
     }
 
     /// The short way of [`Loop::reschedule`].
     #[inline(always)]
     pub(crate) fn reschedule_at_once(&self, handle: RawHandle, delay: u64) -> Option<()> {
+        self.restart_at_once(handle, || self.clock.now().saturating_add(delay))
+    }
+
+    #[inline(always)]
+    fn restart_at_once(&self, handle: RawHandle, deadline: impl FnOnce() -> u64) -> Option<()> {
         if !self.is_plain() {
             return None;
         }
-        let deadline = self.clock.now().saturating_add(delay);
+        let deadline = deadline();
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
         self.timers.borrow_mut().restart(id, deadline).then_some(())
     }
