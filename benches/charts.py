@@ -177,13 +177,19 @@ def draw_lines(plt, values, folder, name, what, panels):
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: number(value))
+        axes.yaxis.set_minor_formatter("")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(what, fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(alpha=0.3)
-    all_axes[0][0].set_ylabel("ns each", fontsize=9)
+    first = all_axes[0][0]
+    first.set_ylabel("ns each", fontsize=9)
+    low, high = first.get_ylim()
+    if high < 10 * low:  # one power of ten is not enough of a scale
+        first.yaxis.set_minor_formatter(lambda value, _: number(value) if f"{value:e}"[0] in "2468" else "")
+        first.tick_params(which="minor", labelsize=8)
     figure.tight_layout()
-    figure.legend(*all_axes[0][0].get_legend_handles_labels(), fontsize=8, ncols=3, loc="lower center",
+    figure.legend(*first.get_legend_handles_labels(), fontsize=8, ncols=3, loc="lower center",
                   bbox_to_anchor=(0.5, 0.98), frameon=False)
     save(figure, folder, name)
 
