@@ -43,6 +43,7 @@ static void wait_briefly(void) {
  * waits. */
 static void make_everything(uint32_t flags) {
   int all = flags & LOOP_TIMER_SLACK ? 5 : 6;
+  note_open_descriptors();
   loop = new_loop(flags);
   embed(loop);
   do wait_briefly();
@@ -51,7 +52,6 @@ static void make_everything(uint32_t flags) {
 
 TEST(every_descriptor_is_close_on_exec) {
   for (uint32_t flags = 0; flags <= LOOP_TIMER_SLACK; flags += LOOP_TIMER_SLACK) {
-    note_open_descriptors();
     make_everything(flags);
     CHECK(check_close_on_exec() >= 5);
     free_loop(loop);
@@ -63,7 +63,6 @@ TEST(also_after_a_set_was_renewed_because_of_a_ghost) {
   int fds[2];
   make_pair(fds);
   int copy = dup(fds[0]), number = fds[0];
-  note_open_descriptors();
   make_everything(0);
   loop_handle_t watch = loop_watch_fd(loop, number, LOOP_READABLE, count_event, &runs);
   put_byte(fds[1]);
@@ -90,7 +89,6 @@ static void check_in_child(void) {
 }
 
 TEST(also_in_a_child_after_loop_after_fork) {
-  note_open_descriptors();
   make_everything(0);
   descriptors_of_parent = check_close_on_exec();
   in_child(check_in_child);
@@ -104,7 +102,6 @@ static void free_in_child(void) {
 }
 
 TEST(loop_free_in_a_child_closes_the_childs_copies) {
-  note_open_descriptors();
   make_everything(0);
   descriptors_of_parent = check_close_on_exec();
   in_child(free_in_child);
