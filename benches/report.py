@@ -244,6 +244,7 @@ def markdown(result):
 
 
 def write(result, folder):
+    text = markdown(result)  # names the commit, which the files written below would make a changed one
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "results.csv", "w", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -254,4 +255,4 @@ def write(result, folder):
         for backend, found in result.counts.items():
             for (kind, row), value in found.items():
                 table.writerow([kind, row, backend, f"{value:.6g}", "", "", ""])
-    (folder / "results.md").write_text(markdown(result))
+    (folder / "results.md").write_text(text)

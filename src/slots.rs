@@ -239,7 +239,10 @@ impl<T: Default, C: Default> Slots<T, C> {
     #[inline(always)]
     pub fn set_free(&mut self, id: SlotId, vacancy: Vacancy) {
         self.len -= 1;
-        self.word = self.word.min(id.index as usize / 64);
+        let word = id.index as usize / 64;
+        if word < self.word {
+            self.word = word;
+        }
         if vacancy.was_full {
             self.note_room(number(id.index));
         }
