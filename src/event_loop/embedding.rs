@@ -1,6 +1,6 @@
 //! Hosts: between its runs, and after a flush, the loop is complete for whoever owns the
 //! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
-//! the call that changes it. A loop without a host pays nothing for it (`plain_here`).
+//! the call that changes it. A loop without a host pays one branch a call, or none (`plain_here`).
 
 use super::Loop;
 use crate::callback::WakeHook;

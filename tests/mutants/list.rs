@@ -46,10 +46,11 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "2 order",
         "only_the_last_watcher_of_a_descriptor_is_told",
-        "let mut index = entry.first;",
-        "let mut index = entry.first;
-        while self.slots.at(index).next != NONE {
-            index = self.slots.at(index).next;
+        "let (mut wanted, mut lost) = (false, false);",
+        "let (mut wanted, mut lost) = (false, false);
+        let mut first = first;
+        while self.slots.at(first).next != NONE {
+            first = self.slots.at(first).next;
         }",
     ),
     mutant(
@@ -167,8 +168,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 edge",
         "an_edge_watcher_shares_its_descriptor",
-        "others.any(|other| (mask | other.state) & EDGE != 0)",
-        "others.any(|other| mask & other.state & EDGE != 0)",
+        "(mask | other.state) & EDGE != 0",
+        "mask & other.state & EDGE != 0",
     ),
     mutant(
         "10 free",
