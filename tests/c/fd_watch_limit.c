@@ -2,7 +2,7 @@
  * nothing, a run that cannot watch says so and loses nothing, and all goes on
  * when there is room. The limit is for all users, so it is lowered for a moment,
  * to a number that only a user made for this test reaches: a child process. It
- * takes root to do this; others skip it. */
+ * takes root to do this; others skip it. One process at a time does it. */
 #define _GNU_SOURCE 1
 #include "check.h"
 #include "fd_support.h"
@@ -11,6 +11,7 @@
 #include <grp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 enum { SETS = 25, IN_EACH = 4000, ROOM = 8, LIMIT = SETS * IN_EACH + ROOM, USER = 54321 };
@@ -151,6 +152,7 @@ TEST(the_limit_of_watched_descriptors) {
   char old_limit[32] = "", lower[32], byte;
   int ready[2], go[2], status = -1;
   int file = open(limit_file, O_RDONLY);
+  CHECK(file < 0 || flock(file, LOCK_EX) == 0); /* the limit that is read is not one lowered by another */
   ssize_t length = file < 0 ? -1 : read(file, old_limit, sizeof old_limit - 1);
   int may_lower = geteuid() == 0 && length > 0 && atoll(old_limit) > LIMIT && write_limit(old_limit);
   if (!may_lower || !has_descriptors()) {
@@ -158,7 +160,6 @@ TEST(the_limit_of_watched_descriptors) {
             IN_EACH + SETS + 100);
     return;
   }
-  CHECK_EQ(close(file), 0);
   CHECK_EQ(pipe(ready), 0);
   CHECK_EQ(pipe(go), 0);
   fflush(NULL);
@@ -178,4 +179,5 @@ TEST(the_limit_of_watched_descriptors) {
     CHECK(is_lowered && sent == 1);
   }
   CHECK_EQ(status, 0);
+  CHECK_EQ(close(file), 0);
 }
