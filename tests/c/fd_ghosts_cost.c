@@ -1,13 +1,13 @@
+/* link: -lpthread */
 /* Law 7, what ghosts cost when they come in numbers, when the set is large, and
  * when there is no descriptor left to renew the set with: no more than 1 % of
  * the CPU, and everything else is served meanwhile. */
 #define _GNU_SOURCE 1
 #include "check.h"
 #include "fd_support.h"
+#include "signal_storm.h"
 
-#include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/time.h>
 
 static loop_t *loop;
 static int ghosts_made, reads, ticks;
@@ -144,18 +144,13 @@ static void take_signal(int number) { (void)number; }
 TEST(signals_interrupt_a_haunted_loop_as_well) {
   enum { ENOUGH = 20 };
   int fds[2];
-  struct sigaction action = {.sa_handler = take_signal}, old_action;
-  struct itimerval every_7_ms = {{0, 7000}, {0, 7000}}, never = {{0, 0}, {0, 0}};
   start_haunted(fds);
-  CHECK_EQ(sigaction(SIGALRM, &action, &old_action), 0);
   CHECK(loop_add_hook(loop, LOOP_ON_INTERRUPT, count_interrupt, NULL) > 0);
   struct rlimit old = take_all_descriptors();
-  CHECK_EQ(setitimer(ITIMER_REAL, &every_7_ms, NULL), 0);
+  storm_begin(take_signal);
   for (int i = 0; interrupts < ENOUGH && i < 1000; i++) run_for(loop, MS(7));
-  CHECK_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+  storm_end();
   CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
-  CHECK_EQ(sigaction(SIGALRM, &old_action, NULL), 0);
-  alarm(60);
   CHECK(interrupts >= ENOUGH);
   end_haunted(fds);
 }
