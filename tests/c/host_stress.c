@@ -12,7 +12,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-enum { POSTERS = 4, LEAST = 100 };
+enum { POSTERS = 4, LEAST = 101 };
 
 static loop_t *loop;
 static uint64_t end_of_stress;
@@ -99,6 +99,7 @@ static void stress(int posters, void (*host)(void), void (*between_runs)(void)) 
   for (int i = 0; i < posters; i++) {
     join_thread(threads[i]);
     CHECK_EQ(all[i].runs, all[i].posts);
+    CHECK(all[i].posts >= LEAST);
     if (all[i].remote != NULL) CHECK_EQ(loop_remote_free(all[i].remote), 0);
     sem_destroy(&all[i].ran);
   }
@@ -188,6 +189,7 @@ static void *ask_one_by_one(void *arg) {
     pause_for_a_moment(&random);
     asks++;
   }
+  CHECK(asks >= LEAST);
   atomic_store(&wakers_left, 0);
   CHECK_EQ(ask(loop), 0);
   return NULL;
