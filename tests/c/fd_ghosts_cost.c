@@ -10,7 +10,7 @@
 #include <sys/eventfd.h>
 
 static loop_t *loop;
-static int ghosts_made, reads, ticks;
+static int ghosts_made, reads, ticks, ticks_told;
 
 /* A file that is always readable, watched, closed here and alive in a duplicate,
  * which is returned. */
@@ -41,16 +41,18 @@ static void close_copies(void) {
   ghosts_made = 0;
 }
 
-/* For a second, and in the following one there is nothing left of them. */
+/* For a second at least, and in the following one there is nothing left of them. */
 static void check_a_second_of_ghosts(void) {
   loop_handle_t maker = loop_call_every(loop, 0, MS(20), LOOP_SKIP_MISSED, make_another_ghost, NULL);
   CHECK(maker > 0);
-  uint64_t cpu = cpu_time();
-  run_for(loop, MS(1000));
+  uint64_t cpu = cpu_time(), time = check_clock();
+  do {
+    run_for(loop, MS(1000));
+  } while (ghosts_made < 10);
   cpu = cpu_time() - cpu;
+  time = check_clock() - time;
   CHECK_EQ(loop_cancel(loop, maker), 0);
-  CHECK(ghosts_made >= 10);
-  CHECK(cpu <= cpu_allowed(MS(1000)));
+  CHECK(cpu <= cpu_allowed(time));
   run_for(loop, MS(110)); /* the last ones go */
 }
 
@@ -81,10 +83,10 @@ TEST(a_ghost_every_20_ms_beside_800_watchers) {
   close_copies();
 }
 
-static void count_tick(loop_t *l, uint64_t missed, void *fds) {
+static void count_tick(loop_t *l, uint64_t told, void *fds) {
   (void)l;
-  (void)missed;
   ticks++;
+  ticks_told += (int)told;
   put_byte(((int *)fds)[1]);
 }
 
@@ -97,12 +99,11 @@ static void read_and_count(loop_t *l, int fd, uint32_t events, void *arg) {
 }
 
 static void start_haunted(int fds[2]) {
-  reads = ticks = 0;
   loop = loop_new();
   warm_up(loop);
   make_pair(fds);
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, read_and_count, NULL) > 0);
-  CHECK(loop_call_every(loop, MS(10), MS(10), LOOP_RUN_MISSED, count_tick, fds) > 0);
+  CHECK(loop_call_every(loop, MS(10), MS(10), LOOP_SKIP_MISSED, count_tick, fds) > 0);
   copies[0] = make_ghost(loop);
 }
 
@@ -112,20 +113,27 @@ static void end_haunted(int fds[2]) {
   close_pair(fds);
 }
 
+/* Timers and descriptors are served. A busy machine lets some ticks be told together, the
+ * loop itself does not: in one second of ten at least half of them came alone. */
+static int run_a_haunted_second(void) {
+  uint64_t cpu = cpu_time(), time = check_clock();
+  reads = ticks = ticks_told = 0;
+  run_for(loop, MS(1000));
+  time = check_clock() - time;
+  CHECK(cpu_time() - cpu <= cpu_allowed(time));
+  CHECK(ticks_told >= 99);
+  CHECK(reads >= ticks - 1);
+  return ticks >= 50;
+}
+
 TEST(a_ghost_that_stays_because_no_descriptor_is_left_for_a_new_set) {
-  int fds[2];
+  int fds[2], seconds = 1;
   start_haunted(fds);
   struct rlimit old = take_all_descriptors();
-  uint64_t cpu = cpu_time(), end = check_clock() + MS(1000);
-  run_for(loop, MS(1000));
-  cpu = cpu_time() - cpu;
-  int due_since = (int)((check_clock() - end) / MS(10)); /* if the machine was busy as it ended */
-  CHECK(cpu <= cpu_allowed(MS(1000)));
-  CHECK(ticks + due_since >= 98); /* timers and descriptors were served */
-  CHECK(reads + due_since >= 97);
+  while (!run_a_haunted_second()) CHECK(++seconds <= 10);
   CHECK_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
   run_for(loop, MS(210)); /* it goes now */
-  cpu = cpu_time();
+  uint64_t cpu = cpu_time();
   run_for(loop, MS(200));
   CHECK(cpu_time() - cpu <= cpu_allowed(MS(200)));
   end_haunted(fds);

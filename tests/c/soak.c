@@ -57,6 +57,9 @@ static void start_probes(void) {
   CHECK(loop_call_at(loop, probe_due, probe, NULL) > 0);
 }
 
+/* And the last sample was taken: a busy machine is late with it. */
+static int is_time_over(void) { return check_clock() >= end && sample_count == SAMPLES; }
+
 static void tell(void) {
   fprintf(stderr, "    %s: %ld connections opened; late by at most: %.0f us of 50 %%, %.0f us of 99 %%, "
           "%.0f us of 99.9 %%, %.0f us ever, of %ld timers\n",
@@ -190,6 +193,10 @@ static void *post_in_bursts(void *arg) {
 
 static void end_server(loop_t *l, void *arg) {
   loop_handle_t *accepting = arg;
+  if (!is_time_over()) {
+    CHECK_EQ(loop_reschedule(l, loop_current(l), MS(10)), 0);
+    return;
+  }
   atomic_store(&is_over, 1);
   for (int i = 0; i < PORTS; i++) CHECK_EQ(loop_cancel(l, accepting[i]), 0);
 }
@@ -285,7 +292,7 @@ static void act(void) {
 static void act_often(loop_t *l, uint64_t ticks, void *arg) {
   (void)ticks;
   (void)arg;
-  if (check_clock() < end) {
+  if (!is_time_over()) {
     for (int i = 0; i < ACTIONS_A_TICK; i++) act();
     return;
   }
