@@ -1,5 +1,5 @@
-//! Tools that watch the C and C++ tests and the examples as they run. `make asan`, `make tsan` and
-//! `make memcheck` name one in EVLOOP_TOOL: every program is then built for it, against the
+//! Tools that watch the C and C++ tests and the examples as they run. `make asan`, `make tsan`,
+//! `make memcheck` and `make stall` name one in EVLOOP_TOOL: every program is then built for it, against the
 //! library that was built for it, and run under it, with one compiler (the ordinary run has all of
 //! them). A run fails also for what the tool says of a child that the test does not ask about.
 //! What cannot be run under a tool stands in its list here, with the reason.
@@ -20,34 +20,39 @@ pub struct Tool {
     runtime: Option<&'static str>,
     flags: &'static [&'static str],
     wrapper: &'static [&'static str],
+    /// The C source of what the program loads first.
+    preload: Option<&'static str>,
     /// An environment variable, and what it says beside where reports go.
     options: (&'static str, &'static str),
     /// For hang guards, numbers of rounds and limits of CPU time.
     pub slowdown: u64,
-    /// Beside those of `OF_NO_TOOL`.
-    not_run: &'static [(&'static str, &'static str)],
+    not_run: &'static [&'static [Excuse]],
 }
 
-const OWN_MALLOC: &str = "replaces malloc, as the tool does";
-const OF_NO_TOOL: [(&str, &str); 6] = [
-    ("c/fault_causes_memory", OWN_MALLOC),
-    ("c/fault_memory", OWN_MALLOC),
-    ("c/law_11_growth", OWN_MALLOC),
-    ("c/law_11_no_allocation", OWN_MALLOC),
-    ("c/pull_no_allocation", OWN_MALLOC),
-    ("c/thread_posts_memory", OWN_MALLOC),
+/// A test, and why it is not run.
+type Excuse = (&'static str, &'static str);
+
+const REPLACES_MALLOC: &str = "replaces malloc, as the tool does";
+const OWN_MALLOC: &[Excuse] = &[
+    ("c/fault_causes_memory", REPLACES_MALLOC),
+    ("c/fault_memory", REPLACES_MALLOC),
+    ("c/law_11_growth", REPLACES_MALLOC),
+    ("c/law_11_no_allocation", REPLACES_MALLOC),
+    ("c/pull_no_allocation", REPLACES_MALLOC),
+    ("c/thread_posts_memory", REPLACES_MALLOC),
 ];
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 4] = [
     Tool {
         name: "asan",
         compilers: ["clang", "clang++"],
         runtime: Some("asan"),
         flags: &["-fsanitize=address", "-fno-sanitize-link-runtime", "-fno-omit-frame-pointer"],
         wrapper: &[],
+        preload: None,
         options: ("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"),
         slowdown: 4,
-        not_run: &[],
+        not_run: &[OWN_MALLOC],
     },
     Tool {
         name: "tsan",
@@ -55,9 +60,10 @@ const TOOLS: [Tool; 3] = [
         runtime: Some("tsan"),
         flags: &["-fsanitize=thread", "-fno-sanitize-link-runtime", "-fno-omit-frame-pointer"],
         wrapper: &[],
+        preload: None,
         options: ("TSAN_OPTIONS", "second_deadlock_stack=1:history_size=4"),
         slowdown: 4,
-        not_run: &[],
+        not_run: &[OWN_MALLOC],
     },
     Tool {
         name: "memcheck",
@@ -74,14 +80,32 @@ const TOOLS: [Tool; 3] = [
             "--errors-for-leak-kinds=definite,indirect,possible",
             "--error-exitcode=99",
         ],
+        preload: None,
         options: ("", ""),
         slowdown: 20,
         not_run: &[
-            ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
-            ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),
-            ("c_examples/dialog", "its dialog opens 30 ms before its last tick, or not at all"),
-            ("c/fork_threads", "its children lose what other threads had in hand at the fork"),
+            OWN_MALLOC,
+            &[
+                ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
+                ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),
+                ("c_examples/dialog", "its dialog opens 30 ms before its last tick, or not at all"),
+                ("c/fork_threads", "its children lose what other threads had in hand at the fork"),
+            ],
         ],
+    },
+    Tool {
+        name: "stall",
+        compilers: ["gcc", "g++"],
+        runtime: None,
+        flags: &[],
+        wrapper: &[],
+        preload: Some("tests/sanitizers/stall.c"),
+        options: ("", ""),
+        slowdown: 4,
+        not_run: &[&[(
+            "c/fault_causes_syscalls",
+            "sets a timer slack of 4 s, which makes the stalls as long",
+        )]],
     },
 ];
 
@@ -104,11 +128,11 @@ impl Tool {
     /// Why this test is not run under it, if so.
     pub fn excuse(&self, source: &Path) -> Option<&'static str> {
         let title = title(source);
-        self.not_run().find(|(name, _)| *name == title).map(|(_, reason)| reason)
+        self.excuses().find(|(name, _)| *name == title).map(|(_, reason)| reason)
     }
 
-    fn not_run(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        OF_NO_TOOL.into_iter().chain(self.not_run.iter().copied())
+    fn excuses(&self) -> impl Iterator<Item = Excuse> {
+        self.not_run.iter().copied().flatten().copied()
     }
 
     /// What the compiler is told before the source, and the linker after it.
@@ -124,10 +148,25 @@ impl Tool {
         }
     }
 
+    fn build_preload(&self, source: &str) -> &'static Path {
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        BUILT.get_or_init(|| {
+            let library = self.folder().join("preload.so");
+            let mut command = super::strict(self.compilers[0], "c11").unwrap();
+            command.arg("-shared").arg(in_repository(source)).arg("-o").arg(&library).arg("-ldl");
+            super::succeed(&mut command).unwrap();
+            library
+        })
+    }
+
     fn watched(&self, program: &Path) -> Command {
         let reports = program.with_extension("report");
         let Some((wrapper, arguments)) = self.wrapper.split_first() else {
             let mut command = Command::new(program);
+            if let Some(source) = self.preload {
+                command.env("LD_PRELOAD", self.build_preload(source));
+                return command;
+            }
             let (variable, options) = self.options;
             command.env(variable, format!("{options}:log_path={}", reports.display()));
             return command;
@@ -195,7 +234,7 @@ pub fn print_excuses() {
     sources.extend(files("tests/cpp", &["cpp"]));
     sources.extend(files("c_examples", &["c"]));
     let titles: Vec<String> = sources.iter().map(|source| title(source)).collect();
-    for (name, reason) in tool.not_run() {
+    for (name, reason) in tool.excuses() {
         assert!(
             titles.iter().any(|title| title == name),
             "{name} is excused from {}, but is not there",
