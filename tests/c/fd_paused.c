@@ -72,8 +72,10 @@ static void check_paused(struct seen *seen, int changes) {
   int calls = seen->calls;
   count_from_here();
   check_idle(loop, MS(30));
-  CHECK(counted.mod + counted.del <= changes);
   CHECK(counted.waits <= waits_allowed());
+  /* On a busy machine that was over before the kernel was told. */
+  for (int turn = 0; turn < 2; turn++) CHECK_EQ(loop_run_once(loop, 0), 0);
+  CHECK(counted.mod + counted.del <= changes);
   CHECK_EQ(seen->calls, calls);
 }
 
