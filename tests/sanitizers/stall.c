@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -81,3 +82,18 @@ MAY_STALL(pid_t, fork, (void), ())
 MAY_STALL(int, pthread_create, (pthread_t * thread, const pthread_attr_t *how, void *(*body)(void *), void *arg),
           (thread, how, body, arg))
 MAY_STALL(int, pthread_join, (pthread_t thread, void **result), (thread, result))
+
+/* No call of the kernel has more than six arguments. */
+long syscall(long number, ...) {
+  static long (*real)(long, ...);
+  long a[6];
+  va_list list;
+  va_start(list, number);
+  for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+  va_end(list);
+  FIND_REAL(real, "syscall");
+  maybe_stall();
+  long answer = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+  maybe_stall();
+  return answer;
+}
