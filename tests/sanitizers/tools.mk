@@ -9,4 +9,4 @@ memcheck:
 	EVLOOP_TOOL=memcheck $(CARGO) test --no-fail-fast --test c --test examples
 
 stall:
-	EVLOOP_TOOL=stall $(CARGO) test --no-fail-fast --test c
+	EVLOOP_TOOL=stall $(CARGO) test --no-fail-fast --test c --test examples
