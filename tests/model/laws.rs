@@ -87,8 +87,12 @@ struct Entry {
     source: usize,
     /// What happened to a descriptor.
     events: u32,
-    /// When the kernel said so last.
+    /// When the kernel said so first, and last.
+    found: u32,
     look: u32,
+    /// It was void while another that was found with it had its turn: in the kernel's order, which
+    /// is not known of what is void, it may have come before that one, and is gone.
+    may_be_gone: bool,
 }
 
 /// Why a run is left.

@@ -231,7 +231,8 @@ impl Laws<'_> {
     }
 
     pub(super) fn push(&mut self, source: usize, events: u32) {
-        self.ready.push_back(Entry { sequence: self.sequence, source, events, look: self.looks });
+        let (sequence, look) = (self.sequence, self.looks);
+        self.ready.push_back(Entry { sequence, source, events, found: look, look, may_be_gone: false });
         self.sequence += 1;
     }
 

@@ -224,10 +224,14 @@ impl Laws<'_> {
         for source in watchers {
             let share = self.news_of(source, &levels, &edges);
             let is_edge = self.watch_mut(source).is_edge();
+            if share != 0 && self.is_gone_from_queue(source) {
+                self.ready.retain(|entry| entry.source != source);
+            }
             match self.ready.iter_mut().find(|entry| entry.source == source) {
                 Some(entry) if share != 0 => {
                     entry.events = if is_edge { entry.events | share } else { share };
                     entry.look = look;
+                    entry.may_be_gone = false;
                 }
                 None if share != 0 => fresh.push((source, share)),
                 _ => {}
@@ -238,6 +242,22 @@ impl Laws<'_> {
             self.push(source, share);
         }
         found
+    }
+
+    /// Has the library let it go, as it may have? Then what was behind it comes before it.
+    fn is_gone_from_queue(&self, source: usize) -> bool {
+        let mut behind = self.ready.iter().skip_while(|entry| entry.source != source);
+        let may_be_gone = behind.next().is_some_and(|entry| entry.may_be_gone);
+        may_be_gone && behind.any(|entry| self.turn_of(entry.source) < self.turn_of(source))
+    }
+
+    /// What is found by the same look is in an order of which nothing more is known.
+    fn note_turn_of(&mut self, taken: &Entry) {
+        for index in 0..self.ready.len() {
+            let entry = &self.ready[index];
+            let is_void_mate = entry.found == taken.found && self.is_old(entry);
+            self.ready[index].may_be_gone |= is_void_mate;
+        }
     }
 
     fn tell_edges(&mut self) {
@@ -301,14 +321,8 @@ impl Laws<'_> {
     /// The order of descriptors is the kernel's: that of the library's calls. But the watchers of
     /// one descriptor stay in the order of their making.
     fn in_kernels_order(&self, fresh: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
-        let seen = &self.real[self.trace.len().min(self.real.len())..];
-        let turn_of = |source: usize| {
-            let number = self.sources[source].number.unwrap_or(usize::MAX);
-            let place = |(index, event): (usize, &Event)| Some((index, event.is_turn_of(number)?));
-            seen.iter().enumerate().find_map(place).unwrap_or((usize::MAX, 0))
-        };
         let slot_of = |source: usize| self.watch(source).unwrap().slot;
-        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| turn_of(*source)).collect();
+        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| self.turn_of(*source)).collect();
         for index in (0..fresh.len()).rev() {
             let later =
                 (index + 1..fresh.len()).filter(|other| slot_of(fresh[*other].0) == slot_of(fresh[index].0));
@@ -317,6 +331,14 @@ impl Laws<'_> {
         let mut order: Vec<usize> = (0..fresh.len()).collect();
         order.sort_by_key(|index| keyed[*index]);
         order.into_iter().map(|index| fresh[index]).collect()
+    }
+
+    /// When the library calls it next.
+    fn turn_of(&self, source: usize) -> (usize, usize) {
+        let seen = &self.real[self.trace.len().min(self.real.len())..];
+        let number = self.sources[source].number.unwrap_or(usize::MAX);
+        let place = |(index, event): (usize, &Event)| Some((index, event.is_turn_of(number)?));
+        seen.iter().enumerate().find_map(place).unwrap_or((usize::MAX, 0))
     }
 
     /// Is something there that the library must take for ready?
@@ -339,6 +361,7 @@ impl Laws<'_> {
     }
 
     pub(super) fn take_watch(&mut self, entry: &Entry) -> Option<News> {
+        self.note_turn_of(entry);
         // Of what was found before the number was closed it may be told, or not any more.
         let is_gone = self.watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
         let is_void = self.is_old(entry) || (is_gone && !self.has_turn_ahead(entry.source));
