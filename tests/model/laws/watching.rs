@@ -244,11 +244,14 @@ impl Laws<'_> {
         found
     }
 
-    /// Has the library let it go, as it may have? Then what was behind it comes before it.
+    /// Has the library let it go, as it may have? Then something comes before it that was behind
+    /// it, or is found only now.
     fn is_gone_from_queue(&self, source: usize) -> bool {
         let mut behind = self.ready.iter().skip_while(|entry| entry.source != source);
         let may_be_gone = behind.next().is_some_and(|entry| entry.may_be_gone);
-        may_be_gone && behind.any(|entry| self.turn_of(entry.source) < self.turn_of(source))
+        let found_now = self.watchers().map(|(other, _)| other).filter(|other| !self.is_ready(*other));
+        let mut others = behind.map(|entry| entry.source).chain(found_now);
+        may_be_gone && others.any(|other| self.turn_of(other) < self.turn_of(source))
     }
 
     /// What is found by the same look is in an order of which nothing more is known.
