@@ -5,14 +5,14 @@
 #ifndef EVLOOP_TESTS_COUNT_SYSCALLS_H
 #define EVLOOP_TESTS_COUNT_SYSCALLS_H
 
-#include <dlfcn.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
+
+#include "find_real.h"
 
 /* Several threads may count at once. */
 static struct counts {
@@ -31,17 +31,6 @@ static void count_wait(int may_block) {
   when_asleep = NULL;
   call();
 }
-
-/* Makes `real` the C library's function of that name. */
-#define FIND_REAL(real, name)                               \
-  do {                                                      \
-    static void *_Atomic found;                             \
-    void *function = found;                                 \
-    if (function == NULL) {                                 \
-      found = function = dlsym(RTLD_NEXT, name);            \
-    }                                                       \
-    memcpy(&real, &function, sizeof real);                  \
-  } while (0)
 
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event) {
   int (*real)(int, int, int, struct epoll_event *);
@@ -77,10 +66,7 @@ int epoll_pwait2(int set, struct epoll_event *events, int max, const struct time
 long syscall(long number, ...) {
   long (*real)(long, ...);
   long a[6];
-  va_list list;
-  va_start(list, number);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
-  va_end(list);
+  TAKE_ARGUMENTS(a, number);
   FIND_REAL(real, "syscall");
 #ifdef SYS_epoll_pwait2
   if (number == SYS_epoll_pwait2) {

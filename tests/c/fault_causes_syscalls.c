@@ -101,7 +101,7 @@ TEST(a_mask_that_could_not_be_told_let_the_host_sleep) {
 
 /* Then the slack was set to -1, which is four seconds, for good. */
 TEST(a_slack_that_is_not_known_was_set_all_the_same) {
-  static int (*real)(int, ...);
+  int (*real)(int, ...);
   FIND_REAL(real, "prctl");
   start(LOOP_TIMER_SLACK);
   int before = real(PR_GET_TIMERSLACK);
@@ -115,7 +115,7 @@ TEST(a_slack_that_is_not_known_was_set_all_the_same) {
 
 /* An int cannot tell it, and each wait was late by it. */
 TEST(a_slack_of_four_seconds_was_taken_for_none) {
-  static int (*real)(int, ...);
+  int (*real)(int, ...);
   FIND_REAL(real, "prctl");
   CHECK_EQ(real(PR_SET_TIMERSLACK, 4000000000ul, 0, 0, 0), 0);
   for (uint32_t flags = 0; flags <= LOOP_TIMER_SLACK; flags += LOOP_TIMER_SLACK) {

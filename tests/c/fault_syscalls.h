@@ -6,14 +6,14 @@
 #ifndef EVLOOP_TESTS_FAULT_SYSCALLS_H
 #define EVLOOP_TESTS_FAULT_SYSCALLS_H
 
-#include <dlfcn.h>
-#include <stdarg.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
+
+#include "find_real.h"
 
 enum call {
   CREATE, ADD, MOD, DEL, WAIT, PWAIT2, EVENTFD, TIMERFD, SETTIME, WRITE, READ, POLL, NAP, DUP3, PRCTL,
@@ -41,17 +41,8 @@ static int fails(enum call call) {
   return 1;
 }
 
-/* Makes `real` the C library's function of that name. */
-#define FIND_REAL(real, name)               \
-  do {                                      \
-    if (real == NULL) {                     \
-      void *found = dlsym(RTLD_NEXT, name); \
-      memcpy(&real, &found, sizeof real);   \
-    }                                       \
-  } while (0)
-
 int epoll_create1(int flags) {
-  static int (*real)(int);
+  int (*real)(int);
   FIND_REAL(real, "epoll_create1");
   return fails(CREATE) ? -1 : real(flags);
 }
@@ -66,7 +57,7 @@ static int add_and_undo(int (*real)(int, int, int, struct epoll_event *), int se
 }
 
 int epoll_ctl(int set, int op, int fd, struct epoll_event *event) {
-  static int (*real)(int, int, int, struct epoll_event *);
+  int (*real)(int, int, int, struct epoll_event *);
   FIND_REAL(real, "epoll_ctl");
   enum call call = op == EPOLL_CTL_ADD ? ADD : op == EPOLL_CTL_MOD ? MOD : DEL;
   if (!fails(call)) return real(set, op, fd, event);
@@ -82,7 +73,7 @@ static void fall_asleep(int may_block) {
 }
 
 int epoll_wait(int set, struct epoll_event *events, int max, int timeout) {
-  static int (*real)(int, struct epoll_event *, int, int);
+  int (*real)(int, struct epoll_event *, int, int);
   FIND_REAL(real, "epoll_wait");
   fall_asleep(timeout != 0);
   return fails(WAIT) ? -1 : real(set, events, max, timeout);
@@ -93,10 +84,7 @@ static struct timespec last_wait; /* for how long epoll_pwait2 was asked to wait
 long syscall(long number, ...) {
   static long (*real)(long, ...);
   long a[6];
-  va_list list;
-  va_start(list, number);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
-  va_end(list);
+  TAKE_ARGUMENTS(a, number);
   FIND_REAL(real, "syscall");
   if (number == SYS_epoll_pwait2) {
     last_wait = *(const struct timespec *)a[3];
@@ -109,49 +97,49 @@ long syscall(long number, ...) {
 }
 
 int eventfd(unsigned value, int flags) {
-  static int (*real)(unsigned, int);
+  int (*real)(unsigned, int);
   FIND_REAL(real, "eventfd");
   return fails(EVENTFD) ? -1 : real(value, flags);
 }
 
 int timerfd_create(int clock, int flags) {
-  static int (*real)(int, int);
+  int (*real)(int, int);
   FIND_REAL(real, "timerfd_create");
   return fails(TIMERFD) ? -1 : real(clock, flags);
 }
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old) {
-  static int (*real)(int, int, const struct itimerspec *, struct itimerspec *);
+  int (*real)(int, int, const struct itimerspec *, struct itimerspec *);
   FIND_REAL(real, "timerfd_settime");
   return fails(SETTIME) ? -1 : real(fd, flags, value, old);
 }
 
 ssize_t write(int fd, const void *bytes, size_t length) {
-  static ssize_t (*real)(int, const void *, size_t);
+  ssize_t (*real)(int, const void *, size_t);
   FIND_REAL(real, "write");
   return fails(WRITE) ? -1 : real(fd, bytes, length);
 }
 
 ssize_t read(int fd, void *bytes, size_t length) {
-  static ssize_t (*real)(int, void *, size_t);
+  ssize_t (*real)(int, void *, size_t);
   FIND_REAL(real, "read");
   return fails(READ) ? -1 : real(fd, bytes, length);
 }
 
 int poll(struct pollfd *fds, nfds_t count, int timeout) {
-  static int (*real)(struct pollfd *, nfds_t, int);
+  int (*real)(struct pollfd *, nfds_t, int);
   FIND_REAL(real, "poll");
   return fails(POLL) ? -1 : real(fds, count, timeout);
 }
 
 int nanosleep(const struct timespec *time, struct timespec *rest) {
-  static int (*real)(const struct timespec *, struct timespec *);
+  int (*real)(const struct timespec *, struct timespec *);
   FIND_REAL(real, "nanosleep");
   return fails(NAP) ? -1 : real(time, rest);
 }
 
 int dup3(int from, int to, int flags) {
-  static int (*real)(int, int, int);
+  int (*real)(int, int, int);
   FIND_REAL(real, "dup3");
   return fails(DUP3) ? -1 : real(from, to, flags);
 }
@@ -169,13 +157,13 @@ int prctl(int option, ...) {
 }
 
 void *mmap(void *place, size_t size, int protection, int flags, int fd, off_t offset) {
-  static void *(*real)(void *, size_t, int, int, int, off_t);
+  void *(*real)(void *, size_t, int, int, int, off_t);
   FIND_REAL(real, "mmap");
   return fails(MMAP) ? MAP_FAILED : real(place, size, protection, flags, fd, offset);
 }
 
 int madvise(void *place, size_t size, int advice) {
-  static int (*real)(void *, size_t, int);
+  int (*real)(void *, size_t, int);
   FIND_REAL(real, "madvise");
   return fails(MADVISE) ? -1 : real(place, size, advice);
 }

@@ -3,9 +3,9 @@
  * thread, no atexit, no environment; and EINTR is invisible. */
 #define _GNU_SOURCE 1
 #include "check.h"
+#include "find_real.h"
 
 #include <dirent.h>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -16,18 +16,16 @@ static int environment_reads, exit_functions;
 
 /* Stands before the C library's getenv, for the loop's library too. */
 char *getenv(const char *name) {
-  static char *(*real)(const char *);
-  void *found = dlsym(RTLD_NEXT, "getenv");
-  memcpy(&real, &found, sizeof real);
+  char *(*real)(const char *);
+  FIND_REAL(real, "getenv");
   environment_reads++;
   return real(name);
 }
 
 /* Every way to register an exit function ends here. */
 int __cxa_atexit(void (*run)(void *), void *arg, void *dso) {
-  static int (*real)(void (*)(void *), void *, void *);
-  void *found = dlsym(RTLD_NEXT, "__cxa_atexit");
-  memcpy(&real, &found, sizeof real);
+  int (*real)(void (*)(void *), void *, void *);
+  FIND_REAL(real, "__cxa_atexit");
   exit_functions++;
   return real(run, arg, dso);
 }

@@ -1,8 +1,9 @@
-//! Tools that watch the C and C++ tests and the examples as they run. `make asan`, `make tsan`,
-//! `make memcheck` and `make stall` name one in EVLOOP_TOOL: every program is then built for it, against the
-//! library that was built for it, and run under it, with one compiler (the ordinary run has all of
-//! them). A run fails also for what the tool says of a child that the test does not ask about.
-//! What cannot be run under a tool stands in its list here, with the reason.
+//! Tools that watch or disturb the C and C++ tests and the examples as they run. `make asan`,
+//! `make tsan`, `make memcheck` and `make stall` name one in EVLOOP_TOOL: every program is then
+//! built for it, against the library that was built for it, and run under it, with one compiler
+//! (the ordinary run has all of them). A run fails also for what the tool says of a child that the
+//! test does not ask about. What cannot be run under a tool stands in its list here, with the
+//! reason.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

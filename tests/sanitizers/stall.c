@@ -3,16 +3,16 @@
  * busy machine does to a process, only more often. A test that has relied on time
  * fails; a library that loses something between two calls does, too. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../c/find_real.h"
 
 #define MS(n) ((uint64_t)(n) * 1000000u)
 #define NS_PER_SEC 1000000000u
@@ -39,12 +39,8 @@ static void stand_still_until(uint64_t end) {
   }
 }
 
-/* The C library's own; by POSIX a pointer to a function fits in one to an object. */
-#define FIND_REAL(real, name) \
-  if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, name)
-
 static void maybe_stall(void) {
-  static int (*real_clock)(clockid_t, struct timespec *);
+  int (*real_clock)(clockid_t, struct timespec *);
   struct timespec t;
   FIND_REAL(real_clock, "clock_gettime");
   real_clock(CLOCK_MONOTONIC, &t);
@@ -60,7 +56,7 @@ static void maybe_stall(void) {
 /* The call, with a stall before it or after it. */
 #define MAY_STALL(result, name, parameters, arguments) \
   result name parameters {                             \
-    static result(*real) parameters;                   \
+    result(*real) parameters;                          \
     FIND_REAL(real, #name);                            \
     maybe_stall();                                     \
     result answer = real arguments;                    \
@@ -83,14 +79,10 @@ MAY_STALL(int, pthread_create, (pthread_t * thread, const pthread_attr_t *how, v
           (thread, how, body, arg))
 MAY_STALL(int, pthread_join, (pthread_t thread, void **result), (thread, result))
 
-/* No call of the kernel has more than six arguments. */
 long syscall(long number, ...) {
-  static long (*real)(long, ...);
+  long (*real)(long, ...);
   long a[6];
-  va_list list;
-  va_start(list, number);
-  for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
-  va_end(list);
+  TAKE_ARGUMENTS(a, number);
   FIND_REAL(real, "syscall");
   maybe_stall();
   long answer = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);

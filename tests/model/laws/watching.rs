@@ -19,6 +19,9 @@ pub struct Watch {
     changed: bool,
 }
 
+/// When a source that is not called any more is called next.
+const NO_TURN: (usize, usize) = (usize::MAX, 0);
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Standing {
     /// Its file is behind its number.
@@ -338,10 +341,10 @@ impl Laws<'_> {
 
     /// When the library calls it next.
     fn turn_of(&self, source: usize) -> (usize, usize) {
-        let seen = &self.real[self.trace.len().min(self.real.len())..];
         let number = self.sources[source].number.unwrap_or(usize::MAX);
         let place = |(index, event): (usize, &Event)| Some((index, event.is_turn_of(number)?));
-        seen.iter().enumerate().find_map(place).unwrap_or((usize::MAX, 0))
+        let mut ahead = self.real.iter().skip(self.trace.len()).enumerate();
+        ahead.find_map(place).unwrap_or(NO_TURN)
     }
 
     /// Is something there that the library must take for ready?
@@ -352,9 +355,7 @@ impl Laws<'_> {
     }
 
     fn has_turn_ahead(&self, source: usize) -> bool {
-        let number = self.sources[source].number.unwrap_or(usize::MAX);
-        let mut ahead = self.real.iter().skip(self.trace.len());
-        ahead.any(|event| event.is_turn_of(number).is_some())
+        self.turn_of(source) != NO_TURN
     }
 
     /// What a budget, an exception or an outer turn left in the queue must still hold, as the last
