@@ -1,40 +1,52 @@
 //! The loop: its parts, who may use it, and how it ends.
 //!
 //! All methods take `&self`, since callbacks call back in. Invariant: no borrow of a part
-//! is held while user code runs. The turn is in `event_loop/turn.rs`, its parts are in
-//! `waiting.rs` and `dispatch.rs`, the sources in `callbacks.rs`, `watching.rs` and
-//! `handles.rs`, hosts in
-//! `embedding.rs` and `pull.rs`.
+//! is held while user code runs. The turn is in `run.rs`, its parts are in `wait.rs` and
+//! `dispatch.rs`, the sources in `schedule.rs`, `registration.rs` and `handles.rs`, hosts in
+//! `host.rs` and `pull.rs`.
 
-mod callbacks;
+#[allow(unsafe_code)] // calls C functions: whoever makes such a value promises that it may be called
+pub mod callback;
 mod dispatch;
-mod embedding;
+#[allow(unsafe_code)] // the hook behind an atomic pointer
+mod doorbell;
+pub mod handle;
 mod handles;
+pub mod hooks;
+mod host;
+#[allow(unsafe_code)] // the inbox and the hook behind atomic pointers; posts sent between threads
+pub mod inbox;
 mod pull;
-mod turn;
-mod waiting;
-mod watching;
+mod ready;
+mod registration;
+mod releases;
+mod run;
+mod schedule;
+pub mod side_table;
+pub mod timer;
+mod wait;
+mod watch;
 
-use crate::clock::Clock;
-use crate::counted::{Counted, try_box};
+use crate::base::counted::{Counted, try_box};
 use crate::error::{Error, Result};
-use crate::fork::Process;
-use crate::handle::RawHandle;
-use crate::hooks::Hooks;
-use crate::poller::Poller;
-use crate::rare::{RareRef, Rares};
-use crate::ready::Ready;
-use crate::releases::Releases;
-use crate::remote::{Post, Posts, Shared};
-use crate::thread;
-use crate::timers::{NEVER, Timers};
-use crate::watchers::Watchers;
+use crate::event_loop::handle::RawHandle;
+use crate::event_loop::hooks::Hooks;
+use crate::event_loop::inbox::{Post, Posts, Shared};
+use crate::event_loop::ready::Ready;
+use crate::event_loop::releases::Releases;
+use crate::event_loop::side_table::{RareRef, Rares};
+use crate::event_loop::timer::{NEVER, Timers};
+use crate::event_loop::watch::Watchers;
+use crate::sys::Poller;
+use crate::sys::clock::Clock;
+use crate::sys::fork::Process;
+use crate::sys::thread;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use pull::{News, Pulled};
-pub use turn::Ended;
+pub use run::Ended;
 
 /// How a loop differs from the usual one.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +195,7 @@ pub struct Loop {
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: Posts,
     poller: RefCell<Poller>,
-    ghosts: Cell<watching::Ghosts>,
+    ghosts: Cell<registration::Ghosts>,
     /// No run looks after the loop: none is on the stack, or a callback has flushed.
     is_resting: Cell<bool>,
     /// At rest, and whoever brings work from another thread has to tell the host.
@@ -240,7 +252,7 @@ impl Loop {
             releases: Releases::new(),
             incoming: Posts::new(),
             poller: RefCell::new(poller),
-            ghosts: Cell::new(watching::Ghosts::NONE),
+            ghosts: Cell::new(registration::Ghosts::NONE),
             is_resting: Cell::new(true),
             hears_rings: Cell::new(false),
             is_embedded: Cell::new(false),

@@ -6,9 +6,9 @@
 // The contract of every function is its text in the header, in C's terms.
 #![allow(clippy::missing_safety_doc)]
 
-use crate::callback::{Callback, FdCallback, Release, TickCallback};
 use crate::error::{Error, Result};
 use crate::event_loop::Loop;
+use crate::event_loop::callback::{Callback, FdCallback, Release, TickCallback};
 use std::ffi::{c_int, c_void};
 
 pub mod types;

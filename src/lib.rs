@@ -26,49 +26,20 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
 
-// Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
-// system, a counted pointer whose making can fail, the cursors of the queues, and two instructions of the
-// processor's.
-#[allow(unsafe_code)]
-pub mod callback;
-#[allow(unsafe_code)]
-mod clock;
-#[allow(unsafe_code)]
-mod counted;
-#[allow(unsafe_code)]
-mod doorbell;
+// The rooms; an arrow points down only: ffi -> event_loop -> sys, base. `unsafe` lives where a
+// room allows it, file by file, and nowhere else.
+mod base;
 pub mod error;
 mod event_loop;
 #[allow(unsafe_code)]
 pub mod ffi;
-#[allow(unsafe_code)]
-mod fork;
-mod handle;
-mod hooks;
-mod memory;
-#[allow(unsafe_code)]
-mod poller;
-#[allow(unsafe_code)]
-mod prefetch;
-mod rare;
-mod ready;
-mod releases;
-#[allow(unsafe_code)]
-mod remote;
-#[allow(unsafe_code)]
-mod ring;
-mod slots;
-mod sync;
-#[allow(unsafe_code)]
-mod thread;
-mod timers;
-mod watchers;
-mod wheel;
+mod sys;
 
 pub use error::{Error, Result};
+pub use event_loop::callback;
+pub use event_loop::handle::RawHandle;
+pub use event_loop::hooks::When;
+pub use event_loop::inbox::Remote;
+pub use event_loop::side_table::Missed;
+pub use event_loop::timer::NEVER;
 pub use event_loop::{Ended, Loop, News, Options, Pulled};
-pub use handle::RawHandle;
-pub use hooks::When;
-pub use rare::Missed;
-pub use remote::Remote;
-pub use timers::NEVER;

@@ -8,28 +8,42 @@
 //! after all of them. Every model is tried both ways. A weaker ordering gets no fence: to
 //! weaken one that matters makes a model fail.
 
-#[path = "../src/callback.rs"]
+#[path = "../src/event_loop/callback.rs"]
 #[allow(dead_code, reason = "no callback is called here")]
 mod callback;
-#[path = "../src/counted.rs"]
+#[path = "../src/base/counted.rs"]
 #[allow(dead_code, reason = "large boxes are made elsewhere")]
 mod counted;
-#[path = "../src/doorbell.rs"]
+#[path = "../src/event_loop/doorbell.rs"]
 mod doorbell;
 #[path = "../src/error.rs"]
 #[allow(dead_code, reason = "few of the codes come up")]
 mod error;
-#[path = "../src/remote.rs"]
+#[path = "../src/event_loop/inbox.rs"]
 #[allow(dead_code, reason = "forks are tested elsewhere, with real processes")]
-mod remote;
+mod inbox;
 
 #[path = "loom/sync.rs"]
 mod sync;
 #[path = "loom/world.rs"]
 mod world;
 use sync::Fence;
-// What the files above name of the library and do not need here.
-use world::{event_loop, fork, poller, ring};
+
+// The library's rooms, as the files above name them.
+mod base {
+    pub use crate::world::ring;
+    pub(crate) use crate::{counted, sync};
+}
+mod event_loop {
+    pub use crate::world::Loop;
+    pub(crate) use crate::{callback, doorbell};
+}
+mod sys {
+    pub use crate::world::{Waker, fork};
+    pub mod thread {
+        pub use crate::sync::this_thread as current;
+    }
+}
 
 #[path = "loom/alive.rs"]
 mod alive;

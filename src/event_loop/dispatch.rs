@@ -6,15 +6,16 @@
 //! (`finish_current`) is done by the guard of the run when it unwinds.
 
 use super::{Current, Loop};
-use crate::callback::{Callback, FdCallback, TickCallback};
-use crate::clock;
+use crate::base::slots::SlotId;
 use crate::error::Result;
-use crate::handle::{Handle, Kind, SlotId};
-use crate::hooks::When;
-use crate::rare::Missed;
-use crate::ready::{Entry, Next, Packed};
-use crate::timers::State;
-use crate::watchers::ONESHOT;
+use crate::event_loop::callback::{Callback, FdCallback, TickCallback};
+use crate::event_loop::handle::{Handle, Kind};
+use crate::event_loop::hooks::When;
+use crate::event_loop::ready::{Entry, Next, Packed};
+use crate::event_loop::side_table::Missed;
+use crate::event_loop::timer::State;
+use crate::event_loop::watch::ONESHOT;
+use crate::sys::clock;
 use std::ffi::c_void;
 
 /// Of very many timers that are due together, the one so many places behind is fetched: 40 ns each

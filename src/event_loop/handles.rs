@@ -1,12 +1,13 @@
 //! What every handle can do, whatever source it names, and how sources end.
 
 use super::{Current, Loop};
-use crate::callback::{Callback, Release};
+use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
-use crate::handle::{Handle, Kind, RawHandle, SlotId};
-use crate::rare::RareRef;
-use crate::ready::Entry;
-use crate::timers::State;
+use crate::event_loop::callback::{Callback, Release};
+use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::ready::Entry;
+use crate::event_loop::side_table::RareRef;
+use crate::event_loop::timer::State;
 use std::ffi::{CStr, c_void};
 
 /// Where a handle leads.

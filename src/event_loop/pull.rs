@@ -8,11 +8,12 @@
 //! A one-shot that was handed out is as if its callback ran, until the next call.
 
 use super::dispatch::Call;
-use super::turn::Run;
+use super::run::Run;
 use super::{Current, Loop};
-use crate::callback::Callback;
+use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
-use crate::handle::{Handle, Kind, RawHandle, SlotId};
+use crate::event_loop::callback::Callback;
+use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use std::ffi::c_void;
 
 /// What a source has to say.
@@ -115,7 +116,7 @@ impl Loop {
 
     /// Is the next entry of the snapshot one without a callback?
     fn is_next_pulled(&self, end: u64) -> bool {
-        use crate::ready::Entry;
+        use crate::event_loop::ready::Entry;
         let next = self.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),

@@ -11,7 +11,7 @@
 use super::{callback, long_number, quick, status, tick_callback, types, with};
 use crate::error::Error;
 use crate::event_loop::Loop;
-use crate::rare::Missed;
+use crate::event_loop::side_table::Missed;
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopTickCb, loop_handle_t};
 

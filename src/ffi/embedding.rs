@@ -15,8 +15,8 @@
 //! allows. It may be readable once although there is nothing to do.
 
 use super::{drive, get, long_number, number, status, types, with};
-use crate::callback::WakeHook;
 use crate::error::Error;
+use crate::event_loop::callback::WakeHook;
 use crate::event_loop::{Loop, News, Pulled};
 use std::ffi::{c_int, c_void};
 use types::{LoopWakeCb, loop_handle_t};

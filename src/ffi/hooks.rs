@@ -8,7 +8,7 @@
 use super::{callback, long_number, types, with};
 use crate::error::{Error, Result};
 use crate::event_loop::Loop;
-use crate::hooks::When;
+use crate::event_loop::hooks::When;
 use std::ffi::c_void;
 use types::{LoopCb, loop_handle_t};
 

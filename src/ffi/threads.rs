@@ -3,10 +3,10 @@
 //! *remote* is a sender that may outlive it.
 
 use super::{callback, get, release, status, types, with};
-use crate::callback::Release;
 use crate::error::{Error, Result};
 use crate::event_loop::Loop;
-use crate::remote::{Post, Remote};
+use crate::event_loop::callback::Release;
+use crate::event_loop::inbox::{Post, Remote};
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopReleaseCb};
 

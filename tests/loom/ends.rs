@@ -3,7 +3,7 @@
 use crate::alive::Alive;
 use crate::counted::Counted;
 use crate::error::Error;
-use crate::remote::{Remote, Shared};
+use crate::inbox::{Remote, Shared};
 use crate::world::{Side, post};
 use crate::{model, model_without_fences};
 use loom::sync::Arc;

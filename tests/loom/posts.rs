@@ -72,7 +72,7 @@ fn a_wake_up_while_the_loop_falls_asleep_ends_a_wait() {
 }
 
 /// What comes as a run ends is seen by it, or the host is told: never neither.
-fn while_the_run_ends(bring: fn(&crate::remote::Shared)) {
+fn while_the_run_ends(bring: fn(&crate::inbox::Shared)) {
     model(move || {
         let side = Side::new();
         let host = Host::new();

@@ -1,4 +1,4 @@
-//! What `src/sync.rs` is in the library, of loom's parts. See `tests/loom.rs` for the fences.
+//! What `src/base/sync.rs` is in the library, of loom's parts. See `tests/loom.rs` for the fences.
 
 use loom::sync::atomic;
 pub use loom::sync::atomic::{Ordering, fence};

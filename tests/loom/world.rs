@@ -3,14 +3,11 @@
 
 use crate::callback::{Callback, WakeHook};
 use crate::counted::Counted;
-use crate::remote::{Post, Posts, Shared};
+use crate::inbox::{Post, Posts, Shared};
 use loom::sync::{Arc, Condvar, Mutex};
-use poller::Waker;
 
 /// Callbacks name the loop; here none is called.
-pub mod event_loop {
-    pub struct Loop;
-}
+pub struct Loop;
 
 pub mod fork {
     pub struct Process;
@@ -24,39 +21,35 @@ pub mod fork {
     }
 }
 
-pub mod poller {
-    use super::{Arc, Condvar, Mutex};
+/// The eventfd: a wake-up waits until somebody sleeps.
+#[derive(Clone)]
+pub struct Waker(Arc<(Mutex<bool>, Condvar)>);
 
-    /// The eventfd: a wake-up waits until somebody sleeps.
-    #[derive(Clone)]
-    pub struct Waker(Arc<(Mutex<bool>, Condvar)>);
+impl Waker {
+    pub fn new() -> Self {
+        Waker(Arc::new((Mutex::new(false), Condvar::new())))
+    }
 
-    impl Waker {
-        pub fn new() -> Self {
-            Waker(Arc::new((Mutex::new(false), Condvar::new())))
+    pub fn wake(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_one();
+    }
+
+    /// Sleeps for ever if nobody wakes: loom then finds a deadlock.
+    pub fn sleep(&self) {
+        let mut woken = self.0.0.lock().unwrap();
+        while !*woken {
+            woken = self.0.1.wait(woken).unwrap();
         }
+        *woken = false;
+    }
 
-        pub fn wake(&self) {
-            *self.0.0.lock().unwrap() = true;
-            self.0.1.notify_one();
-        }
+    pub fn is_woken(&self) -> bool {
+        *self.0.0.lock().unwrap()
+    }
 
-        /// Sleeps for ever if nobody wakes: loom then finds a deadlock.
-        pub fn sleep(&self) {
-            let mut woken = self.0.0.lock().unwrap();
-            while !*woken {
-                woken = self.0.1.wait(woken).unwrap();
-            }
-            *woken = false;
-        }
-
-        pub fn is_woken(&self) -> bool {
-            *self.0.0.lock().unwrap()
-        }
-
-        pub fn renew(&self) -> crate::error::Result<()> {
-            Ok(())
-        }
+    pub fn renew(&self) -> crate::error::Result<()> {
+        Ok(())
     }
 }
 

@@ -4,14 +4,14 @@
 //! the whole queue at once by swapping it with an empty one. (A lock-free list would cost
 //! an allocation a post.) Who has to be told is `doorbell.rs`.
 
-use crate::callback::{Callback, Release, WakeHook};
-use crate::counted::{Counted, try_box};
-use crate::doorbell::{Doorbell, HookCell, Tell};
+use crate::base::counted::{Counted, try_box};
+use crate::base::ring::Ring;
+use crate::base::sync::{AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::error::{Error, Result};
-use crate::fork::Process;
-use crate::poller::Waker;
-use crate::ring::Ring;
-use crate::sync::{AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::event_loop::callback::{Callback, Release, WakeHook};
+use crate::event_loop::doorbell::{Doorbell, HookCell, Tell};
+use crate::sys::Waker;
+use crate::sys::fork::Process;
 use std::sync::PoisonError;
 
 /// A callback from another thread.

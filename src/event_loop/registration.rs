@@ -2,13 +2,14 @@
 //! the kernel knows).
 
 use super::Loop;
-use crate::callback::FdCallback;
-use crate::clock::monotonic;
+use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
-use crate::handle::{Handle, Kind, RawHandle, SlotId};
-use crate::poller::{Event, Poller, Timeout};
-use crate::ready::{Entry, Ready};
-use crate::watchers::{self, Change, EDGE, Report, Watch, Watchers, What};
+use crate::event_loop::callback::FdCallback;
+use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::ready::{Entry, Ready};
+use crate::event_loop::watch::{self, Change, EDGE, Report, Watch, Watchers, What};
+use crate::sys::clock::monotonic;
+use crate::sys::{Event, Poller, Timeout};
 
 /// A set is renewed at most once in this time, and may take a hundredth of all time.
 const GHOST_PAUSE: u64 = 100_000_000;
@@ -112,7 +113,7 @@ impl Loop {
             watchers.link(id);
             return Ok(());
         }
-        if error.is_os(libc::EPERM) && mask & watchers::ALWAYS != 0 {
+        if error.is_os(libc::EPERM) && mask & watch::ALWAYS != 0 {
             watchers.prepare(fd)?;
             if !watchers.is_registered(fd) && watchers.is_busy(fd, mask, None) {
                 return Err(Error::BUSY);
@@ -146,7 +147,7 @@ impl Loop {
         if watchers.is_busy(fd, mask, Some(id)) {
             return Err(Error::BUSY);
         }
-        if watchers.is_always(fd) && mask & watchers::EVENTS != 0 && mask & watchers::ALWAYS == 0 {
+        if watchers.is_always(fd) && mask & watch::EVENTS != 0 && mask & watch::ALWAYS == 0 {
             return Err(Error::UNWATCHABLE);
         }
         watchers.set_mask(id, mask);
@@ -399,7 +400,7 @@ fn renew_event(ready: &Ready, id: SlotId, watch: &Watch, share: u32) -> bool {
 }
 
 fn check_mask(mask: u32) -> Result<()> {
-    match mask & !watchers::MASK {
+    match mask & !watch::MASK {
         0 => Ok(()),
         _ => Err(Error::MASK),
     }

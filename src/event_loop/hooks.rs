@@ -3,12 +3,12 @@
 //! Going through them needs no state but the order of the last one called, so hooks may
 //! add, cancel and throw as they like; one added meanwhile is for the next time.
 
-use crate::callback::Callback;
+use crate::base::memory::try_push;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
 use crate::error::Result;
-use crate::handle::SlotId;
-use crate::memory::try_push;
-use crate::rare::RareRef;
-use crate::slots::Slots;
+use crate::event_loop::callback::Callback;
+use crate::event_loop::side_table::RareRef;
 
 /// When a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,5 +4,3 @@
 pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 pub use std::sync::{Mutex, MutexGuard};
 pub use std::thread::yield_now;
-
-pub use crate::thread::current as this_thread;

@@ -13,14 +13,25 @@
 //! A tenant is in two parts: `T` is what is looked at again and again, `C` what is needed only when
 //! it begins and ends. Apart, more of the `T`s fit into the cache.
 
-use crate::counted::try_box_with;
+use crate::base::counted::try_box_with;
+use crate::base::memory::try_push;
+use crate::base::prefetch::prefetch;
 use crate::error::{Error, Result};
-use crate::handle::{MAX_GENERATION, MAX_SLOTS, SlotId};
-use crate::memory::try_push;
-use crate::prefetch::prefetch;
 
 /// In the generation of a slot that is free.
 const FREE: u32 = 1 << 31;
+
+/// Slots are numbered below this.
+pub const MAX_SLOTS: u32 = 1 << 25;
+/// Generations of one slot stay below this.
+pub const MAX_GENERATION: u32 = 1 << 24;
+
+/// A slot and the generation in which it was taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotId {
+    pub index: u32,
+    pub generation: u32,
+}
 
 /// Slots that are allocated together: few, so that a small loop stays small.
 const BLOCK: usize = 128;

@@ -3,9 +3,9 @@
 //! A release function promised to a source must be called even when there is no
 //! memory left, so room for it is made when it is promised.
 
-use crate::callback::Release;
+use crate::base::ring::Ring;
 use crate::error::Result;
-use crate::ring::Ring;
+use crate::event_loop::callback::Release;
 use std::cell::Cell;
 use std::ffi::c_void;
 
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn what_was_promised_falls_due_in_order() {
         let releases = Releases::new();
-        let (callback, release) = crate::callback::once(|_| ());
+        let (callback, release) = crate::event_loop::callback::once(|_| ());
         for _ in 0..3000 {
             releases.promise().unwrap();
         }

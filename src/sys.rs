@@ -15,7 +15,7 @@
 //!   fails with `EINTR`.
 //! * [`Poller::nap`] waits likewise for nothing but time and signals.
 //! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
-//!   of `watchers.rs`.
+//!   below.
 //!   [`Poller::is_full`] says that there may have been more; [`Poller::look`] asks for one.
 //! * [`Poller::renew`] starts over with an empty set; [`Poller::after_fork`] does so in a
 //!   forked child, and does not disturb the parent's.
@@ -24,13 +24,17 @@
 //!
 //! Here: Linux. kqueue and Windows follow through `mio::Poll` in files of their own.
 
+#[allow(unsafe_code)]
+pub mod clock;
+#[allow(unsafe_code)]
+pub mod fork;
 #[cfg(target_os = "linux")]
-mod epoll;
-#[cfg(target_os = "linux")]
-mod outer;
+mod linux;
+#[allow(unsafe_code)]
+pub mod thread;
 
 #[cfg(target_os = "linux")]
-pub use epoll::{Poller, Waker};
+pub use linux::{Poller, Waker};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("evloop has a poller for Linux only, so far");
@@ -51,4 +55,33 @@ pub enum Timeout {
 pub struct Event {
     pub token: u64,
     pub events: u32,
+}
+
+/// What can happen to a descriptor, and be asked for.
+pub const READABLE: u32 = 1;
+pub const WRITABLE: u32 = 2;
+pub const PRIORITY: u32 = 4;
+pub const HANGUP: u32 = 8;
+pub const ERROR: u32 = 16;
+pub const READ_CLOSED: u32 = 32;
+/// Asked for with these: report changes only.
+pub const EDGE: u32 = 256;
+
+/// The bits that can be reported.
+pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_CLOSED;
+
+/// Something that the kernel has to be told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    pub fd: i32,
+    pub what: What,
+    pub events: u32,
+    pub token: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    Add,
+    Modify,
+    Remove,
 }

@@ -15,11 +15,13 @@
 //! * `first` is the place of `head` unless the queue is empty at a block's end; `last` is that of
 //!   `tail` unless `tail` is at a block's beginning.
 
+use crate::base::memory::{BLOCK, Spare, new_block, try_push};
 use crate::error::{Error, Result};
-use crate::handle::MAX_SEQUENCE;
-use crate::memory::{BLOCK, Spare, new_block, try_push};
 use std::cell::{Cell, RefCell};
 use std::ptr;
+
+/// The numbers of a queue's elements stay below this.
+pub const MAX_SEQUENCE: u64 = 1 << 52;
 
 type Block<T> = [Cell<T>; BLOCK];
 

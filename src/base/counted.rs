@@ -1,8 +1,8 @@
 //! A box and a counted pointer (like `std::sync::Arc`) whose making can fail: `Box::new`
 //! and `Arc::new` end the process when there is no memory, and that is not ours to do.
 
+use crate::base::sync::{AtomicUsize, Ordering};
 use crate::error::Result;
-use crate::sync::{AtomicUsize, Ordering};
 use std::ops::Deref;
 use std::ptr::NonNull;
 

@@ -12,20 +12,19 @@
 //! correction 74 us, and 4 ms for a wait of 4 s). Only when less than the slack is left does
 //! a timerfd take over, which has none.
 
-use super::outer::Outer;
-use super::{Event, Timeout};
+use super::host_set::Outer;
 use crate::error::{Error, Result};
-use crate::thread;
-use crate::watchers::{self, Change, What};
+use crate::sys::thread;
+use crate::sys::{self, Change, Event, Timeout, What};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 const BITS: [(u32, u32); 6] = [
-    (watchers::READABLE, libc::EPOLLIN as u32),
-    (watchers::WRITABLE, libc::EPOLLOUT as u32),
-    (watchers::PRIORITY, libc::EPOLLPRI as u32),
-    (watchers::HANGUP, libc::EPOLLHUP as u32),
-    (watchers::ERROR, libc::EPOLLERR as u32),
-    (watchers::READ_CLOSED, libc::EPOLLRDHUP as u32),
+    (sys::READABLE, libc::EPOLLIN as u32),
+    (sys::WRITABLE, libc::EPOLLOUT as u32),
+    (sys::PRIORITY, libc::EPOLLPRI as u32),
+    (sys::HANGUP, libc::EPOLLHUP as u32),
+    (sys::ERROR, libc::EPOLLERR as u32),
+    (sys::READ_CLOSED, libc::EPOLLRDHUP as u32),
 ];
 
 const WAKER_TOKEN: u64 = u64::MAX;
@@ -154,13 +153,13 @@ const FROM_KERNEL: [u8; 32] = {
 
 #[inline]
 fn to_kernel(events: u32) -> u32 {
-    let edge = if events & watchers::EDGE != 0 { libc::EPOLLET as u32 } else { 0 };
+    let edge = if events & sys::EDGE != 0 { libc::EPOLLET as u32 } else { 0 };
     TO_KERNEL[events as usize % 64] | edge
 }
 
 #[inline]
 fn from_kernel(events: u32) -> u32 {
-    let half_closed = if events & libc::EPOLLRDHUP as u32 != 0 { watchers::READ_CLOSED } else { 0 };
+    let half_closed = if events & libc::EPOLLRDHUP as u32 != 0 { sys::READ_CLOSED } else { 0 };
     u32::from(FROM_KERNEL[events as usize % 32]) | half_closed
 }
 
@@ -189,7 +188,7 @@ impl Poller {
 
     /// Edge-triggered: a wake-up is reported once and needs no read.
     fn add_own(&self, fd: RawFd, token: u64) -> Result<()> {
-        let events = watchers::READABLE | watchers::EDGE;
+        let events = sys::READABLE | sys::EDGE;
         self.change(Change { fd, what: What::Add, events, token })
     }
 
@@ -457,7 +456,7 @@ pub(super) fn to_timespec(ns: u64) -> libc::timespec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::monotonic;
+    use crate::sys::clock::monotonic;
 
     /// Every way to wait ends at the time, not a slack before or a millisecond after.
     fn waits_well(poller: &mut Poller) {
@@ -520,7 +519,7 @@ mod tests {
             let theirs =
                 BITS.iter().filter(|(ours, _)| events & ours != 0).fold(0, |all, (_, bit)| all | bit);
             assert_eq!(to_kernel(events), theirs);
-            assert_eq!(to_kernel(events | watchers::EDGE), theirs | libc::EPOLLET as u32);
+            assert_eq!(to_kernel(events | sys::EDGE), theirs | libc::EPOLLET as u32);
             assert_eq!(from_kernel(theirs), events);
             assert_eq!(from_kernel(theirs | libc::EPOLLRDNORM as u32 | libc::EPOLLMSG as u32), events);
         }

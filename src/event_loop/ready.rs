@@ -5,11 +5,11 @@
 //! A cancelled entry stays as a tombstone until its turn. Everything takes `&self`: no
 //! method runs foreign code.
 
-use crate::callback::{Callable, Callback, Word};
+use crate::base::ring::Ring;
+use crate::base::slots::SlotId;
 use crate::error::Result;
-use crate::handle::SlotId;
-use crate::rare::RareRef;
-use crate::ring::Ring;
+use crate::event_loop::callback::{Callable, Callback, Word};
+use crate::event_loop::side_table::RareRef;
 use std::cell::Cell;
 use std::ffi::c_void;
 
@@ -295,9 +295,9 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::once;
-    use crate::handle::{MAX_GENERATION, MAX_SLOTS};
-    use crate::watchers::MASK;
+    use crate::base::slots::{MAX_GENERATION, MAX_SLOTS};
+    use crate::event_loop::callback::once;
+    use crate::event_loop::watch::MASK;
 
     fn soon(number: usize) -> Entry {
         let callback = Callback::pulled(number as *mut _);

@@ -4,15 +4,17 @@
 //! or *idle* (its callback runs, and it is not armed again). This file knows no clock: `now` is a
 //! parameter, and who is due is handed to the caller.
 
-use crate::callback::Callback;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
 use crate::error::Result;
-use crate::handle::SlotId;
-use crate::rare::RareRef;
-use crate::slots::Slots;
-use crate::wheel::{NONE, Wheel};
+use crate::event_loop::callback::Callback;
+use crate::event_loop::side_table::RareRef;
 use std::ffi::c_void;
 
-pub use crate::wheel::NEVER;
+pub mod wheel;
+
+pub use wheel::NEVER;
+use wheel::{NONE, Wheel};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {

@@ -29,11 +29,11 @@
 //! miss the cache all the way), and digits of six bits (less memory a loop than these 16 KB, but a
 //! timer of seconds moves down once more: a miss of the cache).
 
-use crate::counted::try_box_with;
+use crate::base::counted::try_box_with;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
 use crate::error::Result;
-use crate::handle::SlotId;
-use crate::slots::Slots;
-use crate::timers::{Rest, Timer};
+use crate::event_loop::timer::{Rest, Timer};
 
 const TICK_BITS: u32 = 16;
 /// Bits of the digits, from the lowest; with those of a tick 64.

@@ -4,9 +4,9 @@
 //! A source holds a [`RareRef`], four bytes, so that the many that have nothing of
 //! the kind pay nothing more. The table is made of slots: no hashing, no stall.
 
-use crate::callback::{Callback, Release, TickCallback};
+use crate::base::slots::Slots;
 use crate::error::Result;
-use crate::slots::Slots;
+use crate::event_loop::callback::{Callback, Release, TickCallback};
 use std::ffi::{CStr, c_void};
 
 /// What happens to the ticks that a periodic timer could not make in time.

@@ -11,19 +11,15 @@
 //! the slot is emptied, and a slot whose generations are spent is retired; so a
 //! finished handle can only be stale, whatever lives in its place now.
 
+use crate::base::ring::MAX_SEQUENCE;
+use crate::base::slots::{MAX_GENERATION, MAX_SLOTS, SlotId};
+
 /// The number that C code holds.
 pub type RawHandle = i64;
 
-const SLOT_BIT: u64 = 1 << 52;
-const KIND_SHIFT: u32 = 49;
-const SLOT_SHIFT: u32 = 24;
-
-/// Sequence numbers of the ready queue stay below this.
-pub const MAX_SEQUENCE: u64 = SLOT_BIT;
-/// Slots of one kind are numbered below this.
-pub const MAX_SLOTS: u32 = 1 << (KIND_SHIFT - SLOT_SHIFT);
-/// Generations of one slot stay below this.
-pub const MAX_GENERATION: u32 = 1 << SLOT_SHIFT;
+const SLOT_BIT: u64 = MAX_SEQUENCE;
+const KIND_SHIFT: u32 = SLOT_SHIFT + MAX_SLOTS.trailing_zeros();
+const SLOT_SHIFT: u32 = MAX_GENERATION.trailing_zeros();
 
 /// What lives in a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,19 +29,10 @@ pub enum Kind {
     Hook = 3,
 }
 
-/// A slot and the generation in which it was taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SlotId {
-    pub index: u32,
-    pub generation: u32,
-}
-
-impl SlotId {
-    #[inline]
-    fn from_low_bits(bits: u64) -> SlotId {
-        let index = (bits >> SLOT_SHIFT) as u32 & (MAX_SLOTS - 1);
-        SlotId { index, generation: bits as u32 & (MAX_GENERATION - 1) }
-    }
+#[inline]
+fn slot_from_low_bits(bits: u64) -> SlotId {
+    let index = (bits >> SLOT_SHIFT) as u32 & (MAX_SLOTS - 1);
+    SlotId { index, generation: bits as u32 & (MAX_GENERATION - 1) }
 }
 
 /// A handle, taken apart.
@@ -89,7 +76,7 @@ impl Handle {
             3 => Kind::Hook,
             _ => return None,
         };
-        Some(Handle::Slot(kind, SlotId::from_low_bits(bits)))
+        Some(Handle::Slot(kind, slot_from_low_bits(bits)))
     }
 
     /// The slot that a handle of this kind names, in a few instructions.
@@ -97,7 +84,7 @@ impl Handle {
     pub fn slot_from_raw(kind: Kind, raw: RawHandle) -> Option<SlotId> {
         let bits = raw as u64;
         let is_it = bits >> KIND_SHIFT == SLOT_BIT >> KIND_SHIFT | kind as u64;
-        is_it.then_some(SlotId::from_low_bits(bits))
+        is_it.then_some(slot_from_low_bits(bits))
     }
 }
 

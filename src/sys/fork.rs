@@ -5,7 +5,7 @@
 //! says another, the loop is the parent's. Where the kernel cannot do this (before
 //! Linux 4.14, and under some tools), a fork goes unnoticed.
 
-use crate::thread;
+use crate::sys::thread;
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 

@@ -4,11 +4,11 @@
 //! it is dropped, also when an exception passes through. A turn is three lines.
 
 use super::Loop;
-use super::waiting::Limit;
-use crate::clock;
+use super::wait::Limit;
+use crate::base::memory::try_push;
 use crate::error::{Error, Result};
-use crate::memory::try_push;
-use crate::thread;
+use crate::sys::clock;
+use crate::sys::thread;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 

@@ -11,7 +11,8 @@
 //! `AcqRel` would do for it; for the hook, whose callers are counted in another place, it
 //! would not: `tests/loom.rs` fails.)
 
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, this_thread, yield_now};
+use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, yield_now};
+use crate::sys::thread::current as this_thread;
 
 /// Runs: looks for work by itself before it sleeps.
 const AWAKE: u8 = 0;

@@ -3,11 +3,11 @@
 //! the call that changes it. A loop without a host pays one branch a call, or none (`plain_here`).
 
 use super::Loop;
-use crate::callback::WakeHook;
-use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::remote::Remote;
-use crate::timers::NEVER;
+use crate::event_loop::callback::WakeHook;
+use crate::event_loop::inbox::Remote;
+use crate::event_loop::timer::NEVER;
+use crate::sys::clock::Clock;
 
 impl Loop {
     /// The descriptor that is readable when the loop has anything to do.

@@ -15,26 +15,20 @@
 //! would be told at once that it can, so that is told eagerly.) The registration stays, so that
 //! the kernel can always say whether the number is still the same file.
 
-use crate::callback::FdCallback;
+use crate::base::memory::Sparse;
+use crate::base::slots::SlotId;
+use crate::base::slots::Slots;
 use crate::error::Result;
-use crate::handle::SlotId;
-use crate::memory::Sparse;
-use crate::rare::RareRef;
-use crate::slots::Slots;
+use crate::event_loop::callback::FdCallback;
+use crate::event_loop::side_table::RareRef;
 use std::ffi::c_void;
 
-pub const READABLE: u32 = 1;
-pub const WRITABLE: u32 = 2;
-pub const PRIORITY: u32 = 4;
-pub const HANGUP: u32 = 8;
-pub const ERROR: u32 = 16;
-pub const READ_CLOSED: u32 = 32;
-pub const EDGE: u32 = 256;
+pub use crate::sys::{Change, EDGE, EVENTS, What};
+use crate::sys::{ERROR, HANGUP, READABLE, WRITABLE};
+
 pub const ONESHOT: u32 = 512;
 pub const ALWAYS: u32 = 1024;
 
-/// The bits that can be reported.
-pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_CLOSED;
 /// The bits that a mask may have.
 pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
 
@@ -192,22 +186,6 @@ impl Fd {
 #[inline]
 fn is_pause_lazy(state: u16) -> bool {
     state & (UNWANTED | WRITABLE as u16) == 0
-}
-
-/// Something that the kernel has to be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Change {
-    pub fd: i32,
-    pub what: What,
-    pub events: u32,
-    pub token: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum What {
-    Add,
-    Modify,
-    Remove,
 }
 
 /// What is left of a watcher that has ended.

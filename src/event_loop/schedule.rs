@@ -1,14 +1,14 @@
-//! Making sources: soon, later, at, every, hooks. (Descriptors: `watching.rs`.)
+//! Making sources: soon, later, at, every, hooks. (Descriptors: `registration.rs`.)
 
 use super::Loop;
-use crate::callback::{Callback, Release, TickCallback};
 use crate::error::{Error, Result};
-use crate::handle::{Handle, Kind, RawHandle};
-use crate::hooks::When;
-use crate::rare::{Missed, Period, RareRef};
-use crate::ready::Entry;
-use crate::remote::Post;
-use crate::timers::NEVER;
+use crate::event_loop::callback::{Callback, Release, TickCallback};
+use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::hooks::When;
+use crate::event_loop::inbox::Post;
+use crate::event_loop::ready::Entry;
+use crate::event_loop::side_table::{Missed, Period, RareRef};
+use crate::event_loop::timer::NEVER;
 
 impl Loop {
     /// Runs a callback in the next turn.

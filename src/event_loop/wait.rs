@@ -1,14 +1,14 @@
 //! Waiting and collecting: the first two lines of a turn.
 
 use super::Loop;
-use crate::clock;
 use crate::error::Result;
-use crate::hooks::When;
-use crate::poller::Timeout;
-use crate::rare::RareRef;
-use crate::ready::Entry;
-use crate::remote::Post;
-use crate::timers::NEVER;
+use crate::event_loop::hooks::When;
+use crate::event_loop::inbox::Post;
+use crate::event_loop::ready::Entry;
+use crate::event_loop::side_table::RareRef;
+use crate::event_loop::timer::NEVER;
+use crate::sys::Timeout;
+use crate::sys::clock;
 
 /// After so many turns memory is looked through for what can be given back.
 const TURNS_OF_A_PERIOD: u32 = 64;
