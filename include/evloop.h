@@ -147,6 +147,26 @@ typedef void (*loop_tick_cb)(loop_t *loop, uint64_t ticks, void *arg);
 typedef void (*loop_fd_cb)(loop_t *loop, int fd, uint32_t events, void *arg);
 
 /**
+ * Names a source: a scheduled callback, a timer, a watcher, a hook. Positive and below
+ * 2^53, so that a double (a JavaScript or Lua number) holds it exactly. Functions that
+ * return one return a negative error code instead when they fail; 0 is never a handle.
+ * It is never given out again for something else: once the source has ended, it is
+ * LOOP_ESTALE for ever.
+ */
+typedef int64_t loop_handle_t;
+
+/**
+ * The callback of operations: which one (`source`), what happened (LOOP_EVENT_DONE), what it came to
+ * (`result`, or a negative error code), and what goes with it (`data`, often NULL).
+ */
+typedef void (*loop_io_cb)(loop_t *loop,
+                           loop_handle_t source,
+                           uint32_t what,
+                           int64_t result,
+                           void *data,
+                           void *arg);
+
+/**
  * Called exactly once when an argument is no longer needed: after the last run of its
  * callback, after a cancel, or by loop_free. It must not throw.
  */
@@ -156,15 +176,6 @@ typedef void (*loop_release_cb)(void *arg);
  * A host's hook; see loop_set_wake_hook.
  */
 typedef void (*loop_wake_cb)(void *arg);
-
-/**
- * Names a source: a scheduled callback, a timer, a watcher, a hook. Positive and below
- * 2^53, so that a double (a JavaScript or Lua number) holds it exactly. Functions that
- * return one return a negative error code instead when they fail; 0 is never a handle.
- * It is never given out again for something else: once the source has ended, it is
- * LOOP_ESTALE for ever.
- */
-typedef int64_t loop_handle_t;
 
 /*
  * ---- Life cycle ------------------------------------------------------------------------------
@@ -680,6 +691,49 @@ int loop_watch_update(loop_t *loop, loop_handle_t watch, uint32_t events);
 int loop_watch_events(loop_t *loop, loop_handle_t watch);
 
 /*
+ * ---- Operations ------------------------------------------------------------------------------
+ *
+ * An operation is done once and ends with one callback: LOOP_EVENT_DONE with its result. Its handle
+ * is a source's like any other: loop_cancel ends it without a word, loop_set_release,
+ * loop_set_name, loop_ref, loop_unref, loop_set_arg and loop_is_active work on it. Its time limit is
+ * on the loop's clock: loop_reschedule gives it another one, and loop_remaining returns what is left. A test
+ * runs a silent peer into its time limit without waiting: with LOOP_VIRTUAL_CLOCK, loop_run_once
+ * with a limit moves the clock to the next deadline.
+ *
+ * As with a one-shot timer, the handle lives until the callback returns: inside it
+ * loop_is_active is 0, and loop_cancel returns 0 and does nothing. loop_reschedule is LOOP_ESTALE there:
+ * an operation cannot be repeated, make another one. No callback is called inside the call that
+ * makes the operation.
+ */
+
+/**
+ * Waits once for a descriptor, with a time limit.
+ *
+ * `events` is a mask as for loop_watch_fd, without LOOP_EDGE and LOOP_ONESHOT; a mask that asks for
+ * nothing is refused. `timeout_ns`: nanoseconds from now, 0 for "at once or not at
+ * all", negative for no limit. `cb` is called once with LOOP_EVENT_DONE, and `result` is one of:
+ *
+ * - the LOOP_READABLE... bits of what happened, exactly as a watcher would get them;
+ * - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first.
+ *
+ * Nothing is read or written, and the descriptor's flags stay as they are. Any number of waits
+ * and watchers may share a descriptor; each gets its own bits. Cancel the wait before you close the
+ * descriptor; if you close first, the wait ends only by its time limit or by loop_cancel. A wait
+ * costs what a watcher and a timer cost: for a descriptor that is waited for all the time, a
+ * watcher that is kept is cheaper.
+ *
+ * Returns the operation's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK, LOOP_EBUSY
+ * (a LOOP_EDGE watcher has the descriptor), -EBADF, -EPERM (see LOOP_ALWAYS), -ENOSPC, -ELOOP, -ENOMEM,
+ * LOOP_ELIMIT, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+ */
+loop_handle_t loop_poll_fd(loop_t *loop,
+                           int fd,
+                           uint32_t events,
+                           int64_t timeout_ns,
+                           loop_io_cb cb,
+                           void *arg);
+
+/*
  * ---- Hooks -----------------------------------------------------------------------------------
  *
  * Hooks are called round the wait, for guests that have to be asked before the loop sleeps
@@ -820,6 +874,11 @@ int loop_remote_free(loop_remote_t *remote);
 #define LOOP_EVENT_FD 4
 
 /**
+ * loop_event_t.kind: an operation without a callback has ended; see `result` and `data`.
+ */
+#define LOOP_EVENT_DONE 14
+
+/**
  * A source that is ready, for loop_next_events.
  */
 typedef struct loop_event_t {
@@ -851,6 +910,18 @@ typedef struct loop_event_t {
    * How many ticks a LOOP_EVENT_TICK stands for, else 0.
    */
   uint64_t ticks;
+  /**
+   * What a LOOP_EVENT_DONE came to, or a negative error code; else 0.
+   */
+  int64_t result;
+  /**
+   * What goes with the result, or NULL.
+   */
+  void *data;
+  /**
+   * 0
+   */
+  uint64_t reserved;
 } loop_event_t;
 
 /**

@@ -121,6 +121,8 @@ const fn as_cstr(text: &str) -> &CStr {
 impl Error {
     /// Out of memory, as the system would say it.
     pub const NO_MEMORY: Error = Error(-libc::ENOMEM);
+    /// A deadline came first.
+    pub const TIMED_OUT: Error = Error(-libc::ETIMEDOUT);
     /// An argument that no call accepts: interval 0, an unknown hook or policy.
     pub const INVALID: Error = Error(-libc::EINVAL);
     /// A wake hook that would wait for its own end.

@@ -16,6 +16,7 @@ pub mod hooks;
 mod host;
 #[allow(unsafe_code)] // the inbox and the hook behind atomic pointers; posts sent between threads
 pub mod inbox;
+pub mod object;
 mod pull;
 mod ready;
 mod registration;
@@ -25,13 +26,14 @@ mod schedule;
 pub mod side_table;
 pub mod timer;
 mod wait;
-mod watch;
+pub mod watch;
 
 use crate::base::counted::{Counted, try_box};
 use crate::error::{Error, Result};
 use crate::event_loop::handle::RawHandle;
 use crate::event_loop::hooks::Hooks;
 use crate::event_loop::inbox::{Post, Posts, Shared};
+use crate::event_loop::object::Objects;
 use crate::event_loop::ready::Ready;
 use crate::event_loop::releases::Releases;
 use crate::event_loop::side_table::{RareRef, Rares};
@@ -190,6 +192,7 @@ pub struct Loop {
     timers: RefCell<Timers>,
     watchers: RefCell<Watchers>,
     hooks: RefCell<Hooks>,
+    objects: RefCell<Objects>,
     rares: RefCell<Rares>,
     releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
@@ -248,6 +251,7 @@ impl Loop {
             timers: RefCell::new(Timers::new()),
             watchers: RefCell::new(Watchers::new()),
             hooks: RefCell::new(Hooks::new()),
+            objects: RefCell::new(Objects::new()),
             rares: RefCell::new(Rares::new()),
             releases: Releases::new(),
             incoming: Posts::new(),
@@ -367,6 +371,11 @@ impl Loop {
     pub fn now(&self) -> Result<u64> {
         self.check()?;
         Ok(self.turn_now())
+    }
+
+    /// The clock's time `ns` nanoseconds from this moment.
+    pub(crate) fn time_after(&self, ns: u64) -> u64 {
+        self.clock.now().saturating_add(ns)
     }
 
     fn turn_now(&self) -> u64 {

@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result};
 use crate::event_loop::Loop;
-use crate::event_loop::callback::{Callback, FdCallback, Release, TickCallback};
+use crate::event_loop::callback::{Callback, FdCallback, IoCallback, Release, TickCallback};
 use std::ffi::{c_int, c_void};
 
 pub mod types;
@@ -22,6 +22,8 @@ pub mod callbacks;
 pub mod handles;
 
 pub mod descriptors;
+
+pub mod operations;
 
 pub mod hooks;
 
@@ -41,6 +43,7 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("callbacks", "Callbacks"),
     ("handles", "Handles"),
     ("descriptors", "Descriptors"),
+    ("operations", "Operations"),
     ("hooks", "Hooks"),
     ("threads", "Other threads"),
     ("embedding", "Embedding"),
@@ -124,6 +127,11 @@ fn tick_callback(function: types::LoopTickCb, arg: *mut c_void) -> TickCallback 
 fn fd_callback(function: types::LoopFdCb, arg: *mut c_void) -> FdCallback {
     // SAFETY: as above.
     function.map_or(FdCallback::pulled(arg), |function| unsafe { FdCallback::new(function, arg) })
+}
+
+fn io_callback(function: types::LoopIoCb, arg: *mut c_void) -> IoCallback {
+    // SAFETY: as above.
+    function.map_or(IoCallback::pulled(arg), |function| unsafe { IoCallback::new(function, arg) })
 }
 
 fn release(function: types::LoopReleaseCb) -> Option<Release> {

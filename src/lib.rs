@@ -26,13 +26,14 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
 
-// The rooms; an arrow points down only: ffi -> event_loop -> sys, base. `unsafe` lives where a
+// The rooms; an arrow points down only: ffi -> sources -> event_loop -> sys, base. `unsafe` lives where a
 // room allows it, file by file, and nowhere else.
 mod base;
 pub mod error;
 mod event_loop;
 #[allow(unsafe_code)]
 pub mod ffi;
+mod sources;
 mod sys;
 
 pub use error::{Error, Result};

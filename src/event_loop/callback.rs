@@ -18,6 +18,8 @@ pub type RawCallback = unsafe extern "C-unwind" fn(*mut Loop, *mut c_void);
 pub type RawTickCallback = unsafe extern "C-unwind" fn(*mut Loop, u64, *mut c_void);
 /// A descriptor's callback: which one, and what is up.
 pub type RawFdCallback = unsafe extern "C-unwind" fn(*mut Loop, i32, u32, *mut c_void);
+/// The callback of operations: which one, what happened, its result, and what goes with it.
+pub type RawIoCallback = unsafe extern "C-unwind" fn(*mut Loop, i64, u32, i64, *mut c_void, *mut c_void);
 /// Called exactly once when a source's argument is no longer needed.
 pub type RawRelease = unsafe extern "C-unwind" fn(*mut c_void);
 
@@ -68,6 +70,9 @@ macro_rules! callback_type {
 callback_type!(/** Called with the loop. */ Callback, RawCallback);
 callback_type!(/** Called with the number of ticks. */ TickCallback, RawTickCallback, ticks: u64);
 callback_type!(/** Called with the descriptor and its events. */ FdCallback, RawFdCallback, fd: i32, events: u32);
+
+callback_type!(/** Called with the source and what happened to it. */ IoCallback, RawIoCallback,
+    source: i64, what: u32, result: i64, data: *mut c_void);
 
 /// A callback with a function: whoever calls it need not ask.
 #[derive(Clone, Copy)]

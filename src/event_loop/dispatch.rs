@@ -255,7 +255,13 @@ impl Loop {
                     Ok(())
                 });
             }
-            Some(Handle::Slot(..)) => {}
+            Some(Handle::Slot(Kind::Object, id)) => {
+                let _ = self.guarded(|| {
+                    self.finish_object(id, current.handle);
+                    Ok(())
+                });
+            }
+            Some(Handle::Slot(Kind::Watch | Kind::Hook, _)) => {}
         }
     }
 

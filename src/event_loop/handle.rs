@@ -27,6 +27,7 @@ pub enum Kind {
     Timer = 1,
     Watch = 2,
     Hook = 3,
+    Object = 4,
 }
 
 #[inline]
@@ -74,6 +75,7 @@ impl Handle {
             1 => Kind::Timer,
             2 => Kind::Watch,
             3 => Kind::Hook,
+            4 => Kind::Object,
             _ => return None,
         };
         Some(Handle::Slot(kind, slot_from_low_bits(bits)))
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_handle_survives_the_trip_to_c_and_back() {
-        for kind in [Kind::Timer, Kind::Watch, Kind::Hook] {
+        for kind in [Kind::Timer, Kind::Watch, Kind::Hook, Kind::Object] {
             for index in [0, 1, MAX_SLOTS - 1] {
                 for generation in [1, 77, MAX_GENERATION - 1] {
                     let handle = Handle::Slot(kind, SlotId { index, generation });

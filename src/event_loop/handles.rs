@@ -19,6 +19,7 @@ enum Found {
     Timer(SlotId),
     Watch(SlotId),
     Hook(SlotId),
+    Object(SlotId),
 }
 
 impl Loop {
@@ -31,9 +32,10 @@ impl Loop {
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
                 _ => None,
             },
-            Handle::Slot(Kind::Timer, id) => self.timers.borrow().slots.get(id).map(|_| Found::Timer(id)),
-            Handle::Slot(Kind::Watch, id) => self.watchers.borrow().slots.get(id).map(|_| Found::Watch(id)),
+            Handle::Slot(Kind::Timer, id) => self.timers.borrow().get_users(id).map(|_| Found::Timer(id)),
+            Handle::Slot(Kind::Watch, id) => self.watchers.borrow().get_users(id).map(|_| Found::Watch(id)),
             Handle::Slot(Kind::Hook, id) => self.hooks.borrow().slots.get(id).map(|_| Found::Hook(id)),
+            Handle::Slot(Kind::Object, id) => self.objects.borrow().slots.get(id).map(|_| Found::Object(id)),
         };
         found.ok_or(Error::STALE)
     }
@@ -79,8 +81,8 @@ impl Loop {
         self.check()?;
         let found = match Handle::slot_from_raw(Kind::Watch, handle) {
             // Its removal finds out whether it is stale.
-            Some(id) => Found::Watch(id),
-            None => self.find(handle)?,
+            Some(id) if !self.watchers.borrow().is_part(id) => Found::Watch(id),
+            _ => self.find(handle)?,
         };
         match found {
             Found::Queued(sequence) => {
@@ -91,13 +93,14 @@ impl Loop {
             }
             Found::Running(_) => {}
             Found::Timer(id) => self.cancel_timer(id, handle),
-            Found::Watch(id) => self.cancel_watch(id)?,
+            Found::Watch(id) => self.end_watch(id)?,
             Found::Hook(id) => {
                 let removed = self.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
                     self.end_rare(hook.rare, hook.callback.arg);
                 }
             }
+            Found::Object(id) => self.cancel_object(id),
         }
         self.changed();
         Ok(())
@@ -150,6 +153,7 @@ impl Loop {
         Ok(match self.find(handle) {
             Err(_) | Ok(Found::Running(_)) => false,
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
+            Ok(Found::Object(id)) => self.is_object_active(id),
             Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
         })
     }
@@ -168,6 +172,7 @@ impl Loop {
             Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
             Found::Watch(id) => self.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Hook(id) => self.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Object(id) => self.objects.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Timer(id) => {
                 let mut timers = self.timers.borrow_mut();
                 // Of a periodic timer too: for its release.
@@ -207,6 +212,7 @@ impl Loop {
             }
             Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),
             Found::Hook(id) => change(&mut self.hooks.borrow_mut().slots.at(id.index).rare),
+            Found::Object(id) => change(&mut self.objects.borrow_mut().slots.at(id.index).rare),
         }
     }
 
@@ -266,24 +272,30 @@ impl Loop {
     /// Says whether a source keeps [`Loop::run`] going.
     pub fn set_unref(&self, handle: RawHandle, unref: bool) -> Result<()> {
         self.check()?;
-        let place = match self.find(handle)? {
-            Found::Queued(sequence) => Some(sequence),
-            Found::Running(_) | Found::Hook(_) => None,
-            Found::Timer(id) => {
-                let mut timers = self.timers.borrow_mut();
-                timers.set_unref(id, unref);
-                timers.slots.at(id.index).place()
-            }
-            Found::Watch(id) => {
-                let mut watchers = self.watchers.borrow_mut();
-                watchers.set_unref(id, unref);
-                Some(watchers.slots.at(id.index).pending)
-            }
-        };
-        if let Some(sequence) = place {
-            self.ready.set_unref(sequence, unref);
+        match self.find(handle)? {
+            Found::Queued(sequence) => self.ready.set_unref(sequence, unref),
+            Found::Running(_) | Found::Hook(_) => {}
+            Found::Timer(id) => self.set_timer_unref(id, unref),
+            Found::Watch(id) => self.set_watch_unref(id, unref),
+            Found::Object(id) => self.set_object_unref(id, unref),
         }
         Ok(())
+    }
+
+    pub(super) fn set_timer_unref(&self, id: SlotId, unref: bool) {
+        let mut timers = self.timers.borrow_mut();
+        timers.set_unref(id, unref);
+        if let Some(sequence) = timers.slots.get(id).and_then(|timer| timer.place()) {
+            self.ready.set_unref(sequence, unref);
+        }
+    }
+
+    pub(super) fn set_watch_unref(&self, id: SlotId, unref: bool) {
+        let mut watchers = self.watchers.borrow_mut();
+        watchers.set_unref(id, unref);
+        if let Some(watch) = watchers.slots.get(id) {
+            self.ready.set_unref(watch.pending, unref);
+        }
     }
 
     /// Ends every source there is; their releases fall due. Needs no memory.
@@ -294,7 +306,15 @@ impl Loop {
             }
         }
         self.finish_handed()?;
+        // Objects before their parts.
         let mut from = 0;
+        while let Some(id) = self.next_after(&mut from, |from| self.objects.borrow().slots.first_from(from)) {
+            let removed = self.objects.borrow_mut().slots.remove(id);
+            if let Some(member) = removed {
+                self.end_rare(member.rare, member.callback.arg);
+            }
+        }
+        from = 0;
         while let Some(id) = self.next_after(&mut from, |from| self.timers.borrow().slots.first_from(from)) {
             self.end_timer(id);
         }

@@ -8,6 +8,7 @@
 //! A one-shot that was handed out is as if its callback ran, until the next call.
 
 use super::dispatch::Call;
+use super::object::{PartId, Told};
 use super::run::Run;
 use super::{Current, Loop};
 use crate::base::slots::SlotId;
@@ -35,6 +36,15 @@ pub enum News {
         /// What happened to it: the bits of `ffi::descriptors`.
         events: u32,
     },
+    /// An operation.
+    Io {
+        /// The number of the event in the C interface.
+        what: u32,
+        /// What it came to, or a negative error code.
+        result: i64,
+        /// What goes with it.
+        data: *mut c_void,
+    },
 }
 
 /// A source that is ready, handed out.
@@ -54,12 +64,16 @@ pub(super) struct Handed {
     /// By handle, since they were handed out in the order of the queue.
     soons: Vec<Current>,
     timers: Vec<SlotId>,
+    objects: Vec<SlotId>,
+    /// What an object's step has to hand out.
+    told: Option<Pulled>,
     end: u64,
 }
 
 impl Handed {
     fn reserve(&mut self, count: usize) -> Result<()> {
         self.soons.try_reserve(count)?;
+        self.objects.try_reserve(count)?;
         Ok(self.timers.try_reserve(count)?)
     }
 }
@@ -107,6 +121,11 @@ impl Loop {
                     call.make(self);
                     self.finish_current();
                     self.check()?;
+                    // It may have been the step of an object without a callback.
+                    if let Some(pulled) = handed.borrow_mut().told.take() {
+                        put(count, pulled);
+                        count += 1;
+                    }
                 }
             }
         }
@@ -124,13 +143,24 @@ impl Loop {
                 self.rares.borrow_mut().soon(rare, arg).is_some_and(Callback::is_pulled)
             }
             Some(Entry::Watch { id, .. }) => {
-                self.watchers.borrow_mut().slots.at(id.index).callback.is_pulled()
+                let mut watchers = self.watchers.borrow_mut();
+                let watch = watchers.slots.at(id.index);
+                match watch.is_part() {
+                    true => self.is_part_pulled(PartId::from_arg(watch.callback.arg)),
+                    false => watch.callback.is_pulled(),
+                }
             }
             Some(Entry::Timer { id, .. }) => {
                 let mut timers = self.timers.borrow_mut();
                 match self.rares.borrow_mut().period(timers.rare(id)) {
                     Some(period) => period.callback.is_pulled(),
-                    None => timers.callback(id).is_pulled(),
+                    None => {
+                        let callback = timers.callback(id);
+                        match timers.slots.at(id.index).is_part() {
+                            true => self.is_part_pulled(PartId::from_arg(callback.arg)),
+                            false => callback.is_pulled(),
+                        }
+                    }
                 }
             }
             Some(Entry::Gone) | None => false,
@@ -165,6 +195,17 @@ impl Loop {
         Ok(pulled)
     }
 
+    /// Hands out what an object has told; the room for it was made before it was taken.
+    pub(super) fn hand_out_object(&self, id: SlotId, arg: *mut c_void, told: Told) -> Result<()> {
+        let handed = self.pull.as_ref().ok_or(Error::PULL)?;
+        let Told { what, result, data } = told;
+        let handle = Handle::Slot(Kind::Object, id).to_raw();
+        let mut handed = handed.borrow_mut();
+        handed.objects.push(id);
+        handed.told = Some(Pulled { handle, arg, news: News::Io { what, result, data } });
+        Ok(())
+    }
+
     /// Finishes the one-shots that the last call handed out.
     pub(super) fn finish_handed(&self) -> Result<()> {
         let Some(handed) = &self.pull else { return Ok(()) };
@@ -174,6 +215,9 @@ impl Loop {
         }
         for id in handed.timers.drain(..) {
             self.finish_timer(id, Handle::Slot(Kind::Timer, id).to_raw());
+        }
+        for id in handed.objects.drain(..) {
+            self.finish_object(id, Handle::Slot(Kind::Object, id).to_raw());
         }
         Ok(())
     }

@@ -50,6 +50,13 @@ impl Loop {
         self.check()?;
         self.may_be_pulled(callback.is_pulled())?;
         check_mask(mask)?;
+        let id = self.add_watch(fd, mask, callback)?;
+        self.changed();
+        Ok(Handle::Slot(Kind::Watch, id).to_raw())
+    }
+
+    /// A watcher, of a user's or of an object's.
+    pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
         let poller = self.poller.borrow();
         if fd < 0 || poller.owns(fd) {
@@ -61,9 +68,7 @@ impl Loop {
             watchers.slots.release(id);
             return Err(error);
         }
-        drop((watchers, poller));
-        self.changed();
-        Ok(Handle::Slot(Kind::Watch, id).to_raw())
+        Ok(id)
     }
 
     /// Tells the kernel at once: that finds out whether `fd` can be watched at all, and
@@ -138,7 +143,7 @@ impl Loop {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
         let mut watchers = self.watchers.borrow_mut();
-        let watch = watchers.slots.get(id).ok_or(Error::STALE)?;
+        let watch = watchers.get_users(id).ok_or(Error::STALE)?;
         check_mask(mask)?;
         let (fd, pending) = (watch.fd, watch.pending);
         if watch.is_detached() {
@@ -177,10 +182,10 @@ impl Loop {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
         let watchers = self.watchers.borrow();
-        Ok(watchers.slots.get(id).ok_or(Error::STALE)?.mask())
+        Ok(watchers.get_users(id).ok_or(Error::STALE)?.mask())
     }
 
-    pub(super) fn cancel_watch(&self, id: SlotId) -> Result<()> {
+    pub(super) fn end_watch(&self, id: SlotId) -> Result<()> {
         let removed = self.watchers.borrow_mut().remove(id);
         let removed = removed.ok_or(Error::STALE)?;
         if removed.pending != 0 {

@@ -141,9 +141,14 @@ impl Loop {
     }
 
     fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
+        if let Some(id) = Handle::slot_from_raw(Kind::Object, handle) {
+            self.set_object_deadline(id, deadline)?;
+            self.changed();
+            return Ok(());
+        }
         let id = self.slot_of(handle, Kind::Timer)?;
         let mut timers = self.timers.borrow_mut();
-        let place = timers.slots.get(id).ok_or(Error::STALE)?.place();
+        let place = timers.get_users(id).ok_or(Error::STALE)?.place();
         if let Some(sequence) = place {
             self.ready.remove(sequence);
         }
@@ -156,15 +161,19 @@ impl Loop {
     /// Nanoseconds until a timer is due; [`NEVER`] as `i64::MAX`.
     pub fn remaining(&self, handle: RawHandle) -> Result<i64> {
         self.check()?;
-        let id = self.slot_of(handle, Kind::Timer)?;
-        let timers = self.timers.borrow();
-        let timer = timers.slots.get(id).ok_or(Error::STALE)?;
-        if !timer.is_armed() {
-            return Ok(0);
-        }
-        let left = match timer.deadline() {
-            NEVER => NEVER,
-            deadline => deadline.saturating_sub(self.clock.now()),
+        let deadline = match Handle::slot_from_raw(Kind::Object, handle) {
+            Some(id) => self.object_deadline(id)?,
+            None => {
+                let id = self.slot_of(handle, Kind::Timer)?;
+                let timers = self.timers.borrow();
+                let timer = timers.get_users(id).ok_or(Error::STALE)?;
+                timer.is_armed().then_some(timer.deadline())
+            }
+        };
+        let left = match deadline {
+            None => 0,
+            Some(NEVER) => NEVER,
+            Some(deadline) => deadline.saturating_sub(self.clock.now()),
         };
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
     }

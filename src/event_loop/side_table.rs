@@ -63,23 +63,36 @@ impl RareRef {
     }
 }
 
-pub struct Rares(Slots<Rare>);
+pub struct Rares {
+    slots: Slots<Rare>,
+    /// What the timers of objects have, all of them the same: nothing. It keeps users away from
+    /// them, and stays when one of them ends.
+    of_parts: RareRef,
+}
 
 impl Rares {
     pub const fn new() -> Self {
-        Rares(Slots::new())
+        Rares { slots: Slots::new(), of_parts: RareRef::NONE }
     }
 
     /// The rare things of a source, made empty if it had none.
     pub fn get_or_make(&mut self, place: &mut RareRef) -> Result<&mut Rare> {
         if !place.is_some() {
-            *place = RareRef(self.0.insert(Rare::default())?.index + 1);
+            *place = RareRef(self.slots.insert(Rare::default())?.index + 1);
         }
-        Ok(self.0.at(place.index()))
+        Ok(self.slots.at(place.index()))
+    }
+
+    /// The rare things of all parts of objects.
+    pub fn of_parts(&mut self) -> Result<RareRef> {
+        let mut place = self.of_parts;
+        self.get_or_make(&mut place)?;
+        self.of_parts = place;
+        Ok(place)
     }
 
     pub fn get(&mut self, place: RareRef) -> Option<&mut Rare> {
-        place.is_some().then(|| self.0.at(place.index()))
+        place.is_some().then(|| self.slots.at(place.index()))
     }
 
     /// The period of a timer, if it is periodic.
@@ -97,14 +110,14 @@ impl Rares {
 
     /// Takes the rare things of a source that ends.
     pub fn take(&mut self, place: RareRef) -> Option<Rare> {
-        if !place.is_some() {
+        if !place.is_some() || place == self.of_parts {
             return None;
         }
-        let (id, _) = self.0.at_with_id(place.index());
-        self.0.remove(id)
+        let (id, _) = self.slots.at_with_id(place.index());
+        self.slots.remove(id)
     }
 
     pub fn trim(&mut self) {
-        self.0.trim();
+        self.slots.trim();
     }
 }

@@ -38,7 +38,7 @@ pub struct Timer {
     pub(crate) previous: u32,
     pub(crate) next: u32,
     pub(crate) bucket: u16,
-    /// Its state, UNREF and RARE. An armed timer with nothing else is 0.
+    /// Its state, UNREF, RARE and PART. An armed timer with nothing else is 0.
     status: u8,
 }
 
@@ -47,6 +47,8 @@ const STATE: u8 = 3;
 const UNREF: u8 = 4;
 /// Has rare things.
 const RARE: u8 = 8;
+/// Belongs to an object: its handle is nobody's.
+const PART: u8 = 16;
 
 /// They take half a megabyte.
 const MANY: usize = 10_000;
@@ -95,6 +97,11 @@ impl Timer {
     /// Is it in the wheel?
     pub fn is_armed(&self) -> bool {
         self.state() == State::Armed
+    }
+
+    /// Does it belong to an object?
+    pub fn is_part(&self) -> bool {
+        self.status & PART != 0
     }
 
     /// Does not keep `loop_run` going.
@@ -179,6 +186,20 @@ impl Timers {
         Some(id)
     }
 
+    /// Makes an object's timer and arms it; `rare` is [`Rares::of_parts`].
+    ///
+    /// [`Rares::of_parts`]: crate::event_loop::side_table::Rares::of_parts
+    pub fn insert_part(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
+        let id = self.insert(deadline, callback, rare)?;
+        self.slots.at(id.index).status |= PART;
+        Ok(id)
+    }
+
+    /// A timer that a user may name.
+    pub fn get_users(&self, id: SlotId) -> Option<&Timer> {
+        self.slots.get(id).filter(|timer| !timer.is_part())
+    }
+
     /// Of a timer that is there.
     pub fn callback(&mut self, id: SlotId) -> Callback {
         self.slots.other(id.index).callback
@@ -219,6 +240,7 @@ impl Timers {
         if self.restart(id, deadline) {
             return true;
         }
+        self.disarm(id); // (An object's.)
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
         };
@@ -231,10 +253,11 @@ impl Timers {
         true
     }
 
-    /// Gives an armed timer a new deadline. `false`: it is not armed.
+    /// Gives an armed timer a new deadline. `false`: it is not armed, or an object's.
     #[inline(always)]
     pub fn restart(&mut self, id: SlotId, deadline: u64) -> bool {
-        let Some(timer) = self.slots.get_mut(id).filter(|timer| timer.is_armed()) else {
+        let is_armed = |timer: &&mut Timer| timer.status & (STATE | PART) == State::Armed as u8;
+        let Some(timer) = self.slots.get_mut(id).filter(is_armed) else {
             return false;
         };
         self.order += 1;

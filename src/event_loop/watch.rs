@@ -36,6 +36,8 @@ pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
 const UNREF: u32 = 1 << 16;
 /// Likewise: its file is known to be closed, and it is silent until it is cancelled.
 const DETACHED: u32 = 1 << 17;
+/// It belongs to an object: its handle is nobody's. (So no update has the short way.)
+const PART: u32 = 1 << 18;
 
 /// The end of a list of watchers.
 const NONE: u32 = u32::MAX;
@@ -46,7 +48,7 @@ const UNCHANGED: i32 = -2;
 pub struct Watch {
     pub callback: FdCallback,
     pub fd: i32,
-    /// The mask, UNREF and DETACHED: one comparison tells that there is none but events.
+    /// The mask, UNREF, DETACHED and PART: one comparison tells that there is none but events.
     state: u32,
     /// In its descriptor's list; of the first, this is the last. NONE: it is alone.
     previous: u32,
@@ -88,6 +90,11 @@ impl Watch {
     #[inline]
     pub fn is_unref(&self) -> bool {
         self.is(UNREF)
+    }
+
+    /// Does it belong to an object?
+    pub fn is_part(&self) -> bool {
+        self.is(PART)
     }
 
     pub fn is_detached(&self) -> bool {
@@ -273,6 +280,21 @@ impl Watchers {
     #[inline(never)]
     fn insert_in_new_place(&mut self, watch: Watch) -> Result<SlotId> {
         self.slots.insert(watch)
+    }
+
+    /// A watcher that was just made belongs to an object.
+    pub fn set_part(&mut self, id: SlotId) {
+        self.slots.at(id.index).state |= PART;
+    }
+
+    #[inline]
+    pub fn is_part(&self, id: SlotId) -> bool {
+        self.slots.get(id).is_some_and(Watch::is_part)
+    }
+
+    /// A watcher that a user may name.
+    pub fn get_users(&self, id: SlotId) -> Option<&Watch> {
+        self.slots.get(id).filter(|watch| !watch.is_part())
     }
 
     /// Room for `fd` in the table.

@@ -93,6 +93,9 @@ pub const LOOP_EVENT_TICK: u32 = 3;
 /// loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
 pub const LOOP_EVENT_FD: u32 = 4;
 
+/// loop_event_t.kind: an operation without a callback has ended; see `result` and `data`.
+pub const LOOP_EVENT_DONE: u32 = 14;
+
 /// A source that is ready, for loop_next_events.
 #[derive(Clone, Copy)]
 #[repr(C)]
@@ -111,6 +114,12 @@ pub struct LoopEvent {
     pub flags: u32,
     /// How many ticks a LOOP_EVENT_TICK stands for, else 0.
     pub ticks: u64,
+    /// What a LOOP_EVENT_DONE came to, or a negative error code; else 0.
+    pub result: i64,
+    /// What goes with the result, or NULL.
+    pub data: *mut c_void,
+    /// 0
+    pub reserved: u64,
 }
 
 /// Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
@@ -144,11 +153,23 @@ pub unsafe extern "C-unwind" fn loop_next_events(
 }
 
 fn event_of(Pulled { handle, arg, news }: Pulled) -> LoopEvent {
-    let plain = LoopEvent { handle, arg, kind: LOOP_EVENT_SOON, fd: -1, events: 0, flags: 0, ticks: 0 };
+    let plain = LoopEvent {
+        handle,
+        arg,
+        kind: LOOP_EVENT_SOON,
+        fd: -1,
+        events: 0,
+        flags: 0,
+        ticks: 0,
+        result: 0,
+        data: std::ptr::null_mut(),
+        reserved: 0,
+    };
     match news {
         News::Soon => plain,
         News::Timer => LoopEvent { kind: LOOP_EVENT_TIMER, ..plain },
         News::Tick { ticks } => LoopEvent { kind: LOOP_EVENT_TICK, ticks, ..plain },
         News::Fd { fd, events } => LoopEvent { kind: LOOP_EVENT_FD, fd, events, ..plain },
+        News::Io { what, result, data } => LoopEvent { kind: what, result, data, ..plain },
     }
 }

@@ -25,6 +25,19 @@ pub type LoopTickCb = Option<unsafe extern "C-unwind" fn(r#loop: *mut Loop, tick
 pub type LoopFdCb =
     Option<unsafe extern "C-unwind" fn(r#loop: *mut Loop, fd: c_int, events: u32, arg: *mut c_void)>;
 
+/// The callback of operations: which one (`source`), what happened (LOOP_EVENT_DONE), what it came to
+/// (`result`, or a negative error code), and what goes with it (`data`, often NULL).
+pub type LoopIoCb = Option<
+    unsafe extern "C-unwind" fn(
+        r#loop: *mut Loop,
+        source: loop_handle_t,
+        what: u32,
+        result: i64,
+        data: *mut c_void,
+        arg: *mut c_void,
+    ),
+>;
+
 /// A host's hook; see loop_set_wake_hook.
 pub type LoopWakeCb = Option<unsafe extern "C-unwind" fn(arg: *mut c_void)>;
 

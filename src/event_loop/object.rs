@@ -1,0 +1,346 @@
+//! Objects: sources that are made of other sources. The one extension point of the core.
+//!
+//! The core knows four kinds of source: soon-callbacks, timers, watchers and posts. Everything else
+//! is an *object*: a state machine with *parts*, which are an ordinary watcher or timer whose callback
+//! is the library's own. So the ready queue, the wheel, the table of descriptors and dispatch know
+//! nothing of objects, and an object's user is called at the place of the part's own entry.
+//!
+//! What an object does is in `sources/`: [`Object::step`] makes its system calls and its book-keeping
+//! and runs no user code. All else is written once, here: who is called, and in which order;
+//! cancel (the parts end at once, so that nothing can fire any more), release, name, ref and unref, pull mode, free.
+//!
+//! A part's handle is never given out, and a guessed one is stale: timers and watchers are marked
+//! as parts where the fast paths look already.
+
+#[allow(unsafe_code)] // C functions as values
+mod callbacks;
+
+use super::{Current, Loop};
+use crate::base::slots::{MAX_SLOTS, SlotId, Slots};
+use crate::error::{Error, Result};
+use crate::event_loop::callback::IoCallback;
+use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::side_table::RareRef;
+use crate::event_loop::timer::{NEVER, Timer};
+use crate::sources::list::AnyObject;
+use std::ffi::c_void;
+
+/// How many parts an object may have.
+pub const PARTS: usize = 2;
+
+/// What happened to a part.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fired {
+    /// A timer is due.
+    Timer,
+    /// A descriptor has these events.
+    Ready(u32),
+}
+
+/// What the user is told: the body of `loop_event_t`.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// LOOP_EVENT_...
+    pub what: u32,
+    /// What it came to, or a negative error code.
+    pub result: i64,
+    /// What goes with it.
+    pub data: *mut c_void,
+}
+
+/// What a step comes to.
+pub enum Step {
+    /// Nothing that anybody is told.
+    Quiet,
+    /// The user is told this, and it is the last: the object has ended.
+    Last(Told),
+}
+
+/// A kind of object.
+pub trait Object {
+    /// Something happened to a part: makes system calls, keeps the books, runs no user code.
+    fn step(&mut self, parts: &mut Parts<'_>, part: u8, fired: Fired) -> Step;
+
+    /// The part that is the deadline which `loop_reschedule` moves and `loop_remaining` asks for.
+    fn deadline(&self) -> u8;
+}
+
+/// Which part of which object, in one word: the argument of the part's callback.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PartId {
+    object: SlotId,
+    part: u8,
+}
+
+const GENERATION_BITS: u32 = 24;
+const SLOT_BITS: u32 = MAX_SLOTS.trailing_zeros();
+
+impl PartId {
+    pub(crate) fn to_arg(self) -> *mut c_void {
+        let slot = (self.object.index as usize) << GENERATION_BITS;
+        let part = (self.part as usize) << (GENERATION_BITS + SLOT_BITS);
+        std::ptr::without_provenance_mut(part | slot | self.object.generation as usize)
+    }
+
+    pub(crate) fn from_arg(arg: *mut c_void) -> PartId {
+        let bits = arg.addr();
+        let index = (bits >> GENERATION_BITS) as u32 & (MAX_SLOTS - 1);
+        let generation = bits as u32 & ((1 << GENERATION_BITS) - 1);
+        PartId { object: SlotId { index, generation }, part: (bits >> (GENERATION_BITS + SLOT_BITS)) as u8 }
+    }
+}
+
+/// An object in its slot.
+pub struct Member {
+    object: AnyObject,
+    pub callback: IoCallback,
+    /// The handles of its parts; 0: there is none. One that has ended is stale.
+    parts: [RawHandle; PARTS],
+    pub rare: RareRef,
+    unref: bool,
+    /// It has told its last; the slot stays until that callback returns.
+    has_ended: bool,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Member {
+            object: AnyObject::default(),
+            callback: IoCallback::pulled(std::ptr::null_mut()),
+            parts: [0; PARTS],
+            rare: RareRef::NONE,
+            unref: false,
+            has_ended: false,
+        }
+    }
+}
+
+pub struct Objects {
+    pub slots: Slots<Member>,
+}
+
+impl Objects {
+    pub const fn new() -> Self {
+        Objects { slots: Slots::new() }
+    }
+}
+
+/// What an object may do with its parts, and with the kernel.
+pub struct Parts<'a> {
+    on: &'a Loop,
+    id: SlotId,
+    handles: &'a mut [RawHandle; PARTS],
+    unref: bool,
+}
+
+impl Parts<'_> {
+    fn id_of(&self, part: u8) -> PartId {
+        PartId { object: self.id, part }
+    }
+
+    /// Watches a descriptor.
+    pub fn watch(&mut self, part: u8, fd: i32, events: u32) -> Result<()> {
+        let id = self.on.add_watch(fd, events, callbacks::of_watcher(self.id_of(part)))?;
+        let mut watchers = self.on.watchers.borrow_mut();
+        watchers.set_part(id);
+        watchers.set_unref(id, self.unref);
+        self.handles[usize::from(part)] = Handle::Slot(Kind::Watch, id).to_raw();
+        Ok(())
+    }
+
+    /// Gives a part's timer a deadline; makes it first, if there is none.
+    pub fn arm(&mut self, part: u8, deadline: u64) -> Result<()> {
+        let place = &mut self.handles[usize::from(part)];
+        let mut timers = self.on.timers.borrow_mut();
+        if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(*place)
+            && let Some(timer) = timers.slots.get(id)
+        {
+            if let Some(sequence) = timer.place() {
+                self.on.ready.discard(sequence);
+            }
+            timers.schedule(id, deadline);
+            return Ok(());
+        }
+        timers.set_time_if_empty(|| self.on.clock.now());
+        let rare = self.on.rares.borrow_mut().of_parts()?;
+        let part = PartId { object: self.id, part };
+        let id = timers.insert_part(deadline, callbacks::of_timer(part), rare)?;
+        timers.set_unref(id, self.unref);
+        *place = Handle::Slot(Kind::Timer, id).to_raw();
+        Ok(())
+    }
+
+    /// What of `events` is up with a descriptor right now.
+    pub fn look(&self, fd: i32, events: u32) -> u32 {
+        self.on.poller.borrow().look(fd, events)
+    }
+}
+
+impl Loop {
+    /// Makes an object; `start` makes its parts. Nothing changes when that fails.
+    pub(crate) fn add_object(
+        &self,
+        object: AnyObject,
+        callback: IoCallback,
+        start: impl FnOnce(&mut Parts<'_>) -> Result<()>,
+    ) -> Result<RawHandle> {
+        self.may_be_pulled(callback.is_pulled())?;
+        let mut objects = self.objects.borrow_mut();
+        let id = objects.slots.insert(Member { object, callback, ..Member::default() })?;
+        let mut handles = [0; PARTS];
+        let started = start(&mut Parts { on: self, id, handles: &mut handles, unref: false });
+        if let Err(error) = started {
+            self.end_parts(handles);
+            objects.slots.release(id);
+            return Err(error);
+        }
+        objects.slots.at(id.index).parts = handles;
+        drop(objects);
+        self.changed();
+        Ok(Handle::Slot(Kind::Object, id).to_raw())
+    }
+
+    /// Something happened to a part: the object takes its step, and its user is called. Called by
+    /// dispatch in the place of a user's callback.
+    pub(crate) fn step_object(&self, PartId { object: id, part }: PartId, fired: Fired) {
+        let told = self.guarded(|| Ok(self.take_step(id, part, fired)));
+        let Ok(Some((told, callback))) = told else { return };
+        let current = Current { handle: Handle::Slot(Kind::Object, id).to_raw(), ..Current::NONE };
+        if callback.is_pulled() {
+            let _ = self.guarded(|| self.hand_out_object(id, callback.arg, told));
+            return;
+        }
+        // The part stays current for dispatch, which finishes it.
+        let part = self.current.get();
+        self.current.set(Current { arg: callback.arg, ..current });
+        callback.call(self, current.handle, told.what, told.result, told.data);
+        self.finish_current();
+        self.current.set(part);
+    }
+
+    fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Told, IoCallback)> {
+        let mut objects = self.objects.borrow_mut();
+        let member = objects.slots.get_mut(id).filter(|member| !member.has_ended)?;
+        let Member { object, parts, unref, .. } = member;
+        match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
+            Step::Quiet => None,
+            Step::Last(told) => {
+                member.has_ended = true;
+                self.end_parts(std::mem::take(&mut member.parts));
+                Some((told, member.callback))
+            }
+        }
+    }
+
+    /// Ends an object. In the callback of its last event that has happened already.
+    pub(super) fn cancel_object(&self, id: SlotId) {
+        let mut objects = self.objects.borrow_mut();
+        if objects.slots.get(id).is_some_and(|member| member.has_ended) {
+            return;
+        }
+        let Some(member) = objects.slots.remove(id) else { return };
+        drop(objects);
+        self.end_parts(member.parts);
+        self.end_rare(member.rare, member.callback.arg);
+    }
+
+    /// The callback of an object has returned.
+    pub(super) fn finish_object(&self, id: SlotId, handle: RawHandle) {
+        let mut objects = self.objects.borrow_mut();
+        let has_ended = objects.slots.get(id).is_some_and(|member| member.has_ended);
+        if !has_ended || self.is_on_outer_stack(handle) {
+            return;
+        }
+        let ended = objects.slots.remove(id);
+        drop(objects);
+        if let Some(member) = ended {
+            self.end_rare(member.rare, member.callback.arg);
+        }
+    }
+
+    fn end_parts(&self, handles: [RawHandle; PARTS]) {
+        for handle in handles {
+            match Handle::from_raw(handle) {
+                Some(Handle::Slot(Kind::Timer, id)) => self.end_part_timer(id),
+                Some(Handle::Slot(Kind::Watch, id)) => {
+                    let _ = self.end_watch(id); // (or it has ended)
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end_part_timer(&self, id: SlotId) {
+        let mut timers = self.timers.borrow_mut();
+        if let Some(sequence) = timers.slots.get(id).and_then(|timer| timer.place()) {
+            self.ready.discard(sequence);
+        }
+        timers.remove(id);
+    }
+
+    /// Says whether an object keeps [`Loop::run`] going: its parts do.
+    pub(super) fn set_object_unref(&self, id: SlotId, unref: bool) {
+        let mut objects = self.objects.borrow_mut();
+        let member = objects.slots.at(id.index);
+        member.unref = unref;
+        for handle in member.parts {
+            match Handle::from_raw(handle) {
+                Some(Handle::Slot(Kind::Timer, id)) => self.set_timer_unref(id, unref),
+                Some(Handle::Slot(Kind::Watch, id)) => self.set_watch_unref(id, unref),
+                _ => {}
+            }
+        }
+    }
+
+    /// Will it call its user, as things are?
+    pub(super) fn is_object_active(&self, id: SlotId) -> bool {
+        self.objects.borrow().slots.get(id).is_some_and(|member| !member.has_ended)
+    }
+
+    /// Gives an operation another deadline.
+    pub(super) fn set_object_deadline(&self, id: SlotId, deadline: u64) -> Result<()> {
+        let mut objects = self.objects.borrow_mut();
+        let member = objects.slots.get_mut(id).filter(|member| !member.has_ended).ok_or(Error::STALE)?;
+        let Member { object, parts, unref, .. } = member;
+        let part = object.deadline();
+        Parts { on: self, id, handles: parts, unref: *unref }.arm(part, deadline)
+    }
+
+    /// When an operation's deadline is; [`NEVER`] if it has none, `None` when it has ended.
+    pub(super) fn object_deadline(&self, id: SlotId) -> Result<Option<u64>> {
+        let objects = self.objects.borrow();
+        let member = objects.slots.get(id).ok_or(Error::STALE)?;
+        if member.has_ended {
+            return Ok(None);
+        }
+        Ok(match Handle::from_raw(member.parts[usize::from(member.object.deadline())]) {
+            Some(Handle::Slot(Kind::Timer, id)) => self.timers.borrow().slots.get(id).map(Timer::deadline),
+            _ => Some(NEVER),
+        })
+    }
+
+    /// Is what this part's object has to say handed out?
+    pub(super) fn is_part_pulled(&self, part: PartId) -> bool {
+        let objects = self.objects.borrow();
+        objects.slots.get(part.object).is_some_and(|member| member.callback.is_pulled())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::slots::MAX_GENERATION;
+
+    #[test]
+    fn a_part_survives_the_trip_through_an_argument() {
+        assert_eq!(MAX_GENERATION, 1 << GENERATION_BITS);
+        for index in [0, 1, MAX_SLOTS - 1] {
+            for generation in [1, MAX_GENERATION - 1] {
+                for part in [0, 1, 7] {
+                    let part = PartId { object: SlotId { index, generation }, part };
+                    assert_eq!(PartId::from_arg(part.to_arg()), part);
+                }
+            }
+        }
+    }
+}
