@@ -28,18 +28,19 @@ pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
 ///
 /// What a burst of cancelled sources has left is not kept at all ([`Spare::is_enough`]), unless the
 /// last period needed as much.
+/// (Numbers of blocks in 32 bits: a loop has several queues, and is small.)
 pub struct Spare {
-    count: usize,
-    low: usize,
-    /// The most blocks that were in use at once, in this period and in the last one.
-    most: usize,
-    needed: usize,
+    count: u32,
+    low: u32,
+    /// The most blocks that were in use at once, as one was added: in this period and in the last.
+    most: u32,
+    needed: u32,
 }
 
 impl Spare {
-    const AT_MOST: usize = 128;
+    const AT_MOST: u32 = 128;
     /// So many may be kept beyond what the last period needed.
-    const MORE: usize = 16;
+    const MORE: u32 = 16;
     pub const NEW: Spare = Spare { count: 0, low: 0, most: 0, needed: 0 };
 
     pub fn one_more(&mut self) {
@@ -52,19 +53,19 @@ impl Spare {
     }
 
     /// So many blocks are in use now.
-    pub fn in_use(&mut self, blocks: usize) {
+    pub fn in_use(&mut self, blocks: u32) {
         self.most = self.most.max(blocks);
     }
 
     /// Need no further empty block be kept while so many are in use?
-    pub fn is_enough(&self, in_use: usize) -> bool {
+    pub fn is_enough(&self, in_use: u32) -> bool {
         in_use + self.count >= self.needed + Self::MORE
     }
 
-    /// Ends a period, with so many blocks in use; the caller frees as many as this says, each told by
+    /// Ends a period; the caller frees as many blocks as this says, each told by
     /// [`Spare::one_less`].
-    pub fn end_period(&mut self, in_use: usize) -> usize {
-        self.needed = std::mem::replace(&mut self.most, in_use);
+    pub fn end_period(&mut self) -> u32 {
+        self.needed = std::mem::take(&mut self.most);
         let surplus = self.low.div_ceil(2).min(Self::AT_MOST);
         self.low = self.count - surplus;
         surplus
@@ -150,10 +151,10 @@ mod tests {
         for _ in 0..1000 {
             spare.one_more();
         }
-        assert_eq!(spare.end_period(0), 0, "they were in use in this period");
+        assert_eq!(spare.end_period(), 0, "they were in use in this period");
         let mut periods = 0;
         while spare.count > 0 {
-            let surplus = spare.end_period(0);
+            let surplus = spare.end_period();
             assert!(surplus <= Spare::AT_MOST);
             (0..surplus).for_each(|_| spare.one_less());
             periods += 1;
@@ -161,11 +162,11 @@ mod tests {
         assert!((8..20).contains(&periods), "{periods}");
 
         (0..4).for_each(|_| spare.one_more());
-        spare.end_period(0);
+        spare.end_period();
         for _ in 0..100 {
             (0..4).for_each(|_| spare.one_less());
             (0..4).for_each(|_| spare.one_more());
-            assert_eq!(spare.end_period(0), 0, "all four are used in every period");
+            assert_eq!(spare.end_period(), 0, "all four are used in every period");
         }
     }
 
@@ -176,9 +177,9 @@ mod tests {
         assert!(spare.is_enough(0));
         spare.in_use(100);
         assert!(spare.is_enough(0), "nobody knows yet whether that comes again");
-        spare.end_period(0);
+        spare.end_period();
         assert!(!spare.is_enough(0) && !spare.is_enough(99) && spare.is_enough(100));
-        spare.end_period(0);
+        spare.end_period();
         assert!(spare.is_enough(0), "it did not");
     }
 }

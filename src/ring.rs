@@ -50,7 +50,7 @@ struct Blocks<T> {
     /// Stands in the directory for each block that has no element left; null: there is none.
     void: *mut Block<T>,
     /// How many of those there are.
-    voids: usize,
+    voids: u32,
 }
 
 const BLOCK_U64: u64 = BLOCK as u64;
@@ -287,8 +287,7 @@ impl<T: Copy> Ring<T> {
     /// further elements need.
     pub fn trim(&self, keep: usize) {
         let blocks = &mut *self.blocks.borrow_mut();
-        let in_use = blocks.in_use(self.head(), self.tail());
-        for _ in 0..blocks.spare.end_period(in_use) {
+        for _ in 0..blocks.spare.end_period() {
             if blocks.spares.len() <= keep / BLOCK + 2 {
                 return;
             }
@@ -343,8 +342,8 @@ impl<T: Copy> Blocks<T> {
     }
 
     /// How many blocks hold elements.
-    fn in_use(&self, head: u64, tail: u64) -> usize {
-        blocks_between(head, tail) - self.voids
+    fn in_use(&self, head: u64, tail: u64) -> u32 {
+        blocks_between(head, tail) as u32 - self.voids
     }
 
     /// The last element of its block has been taken.
@@ -426,10 +425,12 @@ impl<T: Copy> Blocks<T> {
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
         let void = self.void;
-        let blocks = self.directory.drain(..).filter(|block| *block != void).chain(self.spares.drain(..));
-        for block in blocks.chain([void]).filter(|block| !block.is_null()) {
-            // SAFETY: made by `make`; each is in one list, once, but for the one of voids.
-            drop(unsafe { Box::from_raw(block) });
+        let of_elements = self.directory.iter().filter(|block| **block != void);
+        for block in of_elements.chain(&self.spares).chain([&void]) {
+            if !block.is_null() {
+                // SAFETY: made by `make`; each is in one list, once, but for the one of voids.
+                drop(unsafe { Box::from_raw(*block) });
+            }
         }
     }
 }
@@ -521,7 +522,7 @@ mod tests {
         let blocks = || {
             let blocks = ring.blocks.borrow();
             let in_use = blocks.in_use(ring.head(), ring.tail());
-            in_use + usize::from(!blocks.void.is_null()) + blocks.spares.len()
+            in_use as usize + usize::from(!blocks.void.is_null()) + blocks.spares.len()
         };
         ring.push(1).unwrap();
         for _ in 0..100 * BLOCK {
