@@ -435,8 +435,13 @@ impl Loop {
     fn poison(&self, payload: &(dyn std::any::Any + Send)) -> Error {
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("a panic without a message");
         if let Ok(mut message) = self.panic_message.try_borrow_mut() {
-            *message = text.unwrap_or("a panic without a message").to_owned();
+            message.clear();
+            // Without memory it is not kept.
+            if message.try_reserve_exact(text.len()).is_ok() {
+                message.push_str(text);
+            }
         }
         self.owner.store(POISONED, Ordering::Relaxed);
         self.plain_here.store(NOWHERE, Ordering::Relaxed);

@@ -1,5 +1,8 @@
 //! A box and a counted pointer (like `std::sync::Arc`) whose making can fail: `Box::new`
 //! and `Arc::new` end the process when there is no memory, and that is not ours to do.
+//!
+//! What is large is written in its place on the heap, one element after the other: built on the
+//! stack first, a block of 17 KB overflows the stack of a small thread or fiber.
 
 use crate::base::sync::{AtomicUsize, Ordering};
 use crate::error::Result;
@@ -33,11 +36,35 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
     Ok(the_only(place))
 }
 
-/// Like [`try_box`], for what is large: it is made in its place and not on the stack.
-pub fn try_box_with<T>(make: impl FnMut() -> T) -> Result<Box<T>> {
-    let mut place = Vec::new();
+/// A block of `N` elements in one piece of memory: what is looked at often, what is not, and what is
+/// said of all of them together. In this order, so that the elements have the block's alignment.
+#[repr(C)]
+pub struct Block<S, O, M, const N: usize> {
+    pub slots: [S; N],
+    pub others: [O; N],
+    pub marks: M,
+}
+
+/// A block on the heap. No more than one element of it is ever on the stack.
+pub fn try_block<S, O, M, const N: usize>(
+    mut slot: impl FnMut() -> S,
+    mut other: impl FnMut() -> O,
+    marks: M,
+) -> Result<Box<Block<S, O, M, N>>> {
+    let mut place = Vec::<Block<S, O, M, N>>::new();
     place.try_reserve_exact(1)?;
-    place.resize_with(1, make);
+    let block = place.as_mut_ptr();
+    // SAFETY: there is room for one block, and nothing in it yet. Each pointer is to a field or an
+    // element of that block. (A panic of `slot` or `other` leaves a vector without elements.)
+    unsafe {
+        let (slots, others) = ((&raw mut (*block).slots).cast::<S>(), (&raw mut (*block).others).cast::<O>());
+        for place in 0..N {
+            slots.add(place).write(slot());
+            others.add(place).write(other());
+        }
+        (&raw mut (*block).marks).write(marks);
+        place.set_len(1);
+    }
     Ok(the_only(place))
 }
 

@@ -11,17 +11,6 @@ use crate::error::Result;
 /// microseconds and large enough that the directory of blocks stays tiny.
 pub const BLOCK: usize = 1024;
 
-/// A block of `BLOCK` elements, all of them `value`.
-pub fn new_block<T: Clone>(value: T) -> Result<Box<[T; BLOCK]>> {
-    let mut block = Vec::new();
-    block.try_reserve_exact(BLOCK)?;
-    block.resize(BLOCK, value);
-    match block.into_boxed_slice().try_into() {
-        Ok(block) => Ok(block),
-        Err(_) => unreachable!("the vector has BLOCK elements"),
-    }
-}
-
 /// Appends, or says that there is no memory.
 pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
     if vec.len() == vec.capacity() {
@@ -34,16 +23,25 @@ pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
 /// How many empty blocks there are, and how many of them to give back.
 ///
 /// At the end of a period half of the blocks that stayed empty all through it may go,
-/// at most a few at once: a steady load keeps what it needs and never allocates, a
-/// burst's memory is gone after some dozens of periods.
+/// at most so many at once: a steady load keeps what it needs and never allocates, a
+/// burst's memory is gone after a dozen periods.
+///
+/// What a burst of cancelled sources has left is not kept at all ([`Spare::is_enough`]), unless the
+/// last period needed as much.
+/// (Numbers of blocks in 32 bits: a loop has several queues, and is small.)
 pub struct Spare {
-    count: usize,
-    low: usize,
+    count: u32,
+    low: u32,
+    /// The most blocks that were in use at once, as one was added: in this period and in the last.
+    most: u32,
+    needed: u32,
 }
 
 impl Spare {
-    const AT_MOST: usize = 16;
-    pub const NEW: Spare = Spare { count: 0, low: 0 };
+    const AT_MOST: u32 = 128;
+    /// So many may be kept beyond what the last period needed.
+    const MORE: u32 = 16;
+    pub const NEW: Spare = Spare { count: 0, low: 0, most: 0, needed: 0 };
 
     pub fn one_more(&mut self) {
         self.count += 1;
@@ -54,9 +52,20 @@ impl Spare {
         self.low = self.low.min(self.count);
     }
 
+    /// So many blocks are in use now.
+    pub fn in_use(&mut self, blocks: u32) {
+        self.most = self.most.max(blocks);
+    }
+
+    /// Need no further empty block be kept while so many are in use?
+    pub fn is_enough(&self, in_use: u32) -> bool {
+        in_use + self.count >= self.needed + Self::MORE
+    }
+
     /// Ends a period; the caller frees as many blocks as this says, each told by
     /// [`Spare::one_less`].
-    pub fn end_period(&mut self) -> usize {
+    pub fn end_period(&mut self) -> u32 {
+        self.needed = std::mem::take(&mut self.most);
         let surplus = self.low.div_ceil(2).min(Self::AT_MOST);
         self.low = self.count - surplus;
         surplus
@@ -150,7 +159,7 @@ mod tests {
             (0..surplus).for_each(|_| spare.one_less());
             periods += 1;
         }
-        assert!((62..1000).contains(&periods), "{periods}");
+        assert!((8..20).contains(&periods), "{periods}");
 
         (0..4).for_each(|_| spare.one_more());
         spare.end_period();
@@ -159,5 +168,18 @@ mod tests {
             (0..4).for_each(|_| spare.one_more());
             assert_eq!(spare.end_period(), 0, "all four are used in every period");
         }
+    }
+
+    #[test]
+    fn what_the_last_period_needed_is_kept_for_this_one() {
+        let mut spare = Spare::NEW;
+        (0..Spare::MORE).for_each(|_| spare.one_more());
+        assert!(spare.is_enough(0));
+        spare.in_use(100);
+        assert!(spare.is_enough(0), "nobody knows yet whether that comes again");
+        spare.end_period();
+        assert!(!spare.is_enough(0) && !spare.is_enough(99) && spare.is_enough(100));
+        spare.end_period();
+        assert!(spare.is_enough(0), "it did not");
     }
 }

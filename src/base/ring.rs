@@ -11,11 +11,17 @@
 //! enough everywhere. Invariants:
 //!
 //! * Block n stands in the directory from the push of its first element to the pop of its last;
-//!   then it is a spare. Blocks are freed by `trim` (spares only) and `drop` alone.
+//!   then it is a spare. Blocks are freed by `trim` (spares only), `retire` and `drop` alone.
 //! * `first` is the place of `head` unless the queue is empty at a block's end; `last` is that of
 //!   `tail` unless `tail` is at a block's beginning.
+//!
+//! An element that is taken out of the middle leaves a *void* in its place, since the others keep
+//! their numbers. Each block counts its voids. When it has no other element left, its memory is
+//! needed no more: one block of voids stands in the directory in the place of all such blocks, and
+//! `pop` jumps over them. So what is taken out holds no memory, whatever else is in the queue.
 
-use crate::base::memory::{BLOCK, Spare, new_block, try_push};
+use crate::base::counted::{self, try_block};
+use crate::base::memory::{BLOCK, Spare, try_push};
 use crate::error::{Error, Result};
 use std::cell::{Cell, RefCell};
 use std::ptr;
@@ -23,11 +29,14 @@ use std::ptr;
 /// The numbers of a queue's elements stay below this.
 pub const MAX_SEQUENCE: u64 = 1 << 52;
 
-type Block<T> = [Cell<T>; BLOCK];
+/// The elements, and how many of them have been taken out.
+type Block<T> = counted::Block<Cell<T>, (), Cell<usize>, BLOCK>;
 
 pub struct Ring<T: Copy> {
     head: Cell<u64>,
     tail: Cell<u64>,
+    /// Voids in the queue.
+    gone: Cell<u64>,
     first: Cell<*const Cell<T>>,
     last: Cell<*const Cell<T>>,
     blocks: RefCell<Blocks<T>>,
@@ -38,8 +47,12 @@ struct Blocks<T> {
     directory: Vec<*mut Block<T>>,
     spares: Vec<*mut Block<T>>,
     spare: Spare,
-    /// Fills fresh memory.
+    /// Fills fresh memory, and the place of what has been taken out.
     empty: T,
+    /// Stands in the directory for each block that has no element left; null: there is none.
+    void: *mut Block<T>,
+    /// How many of those there are.
+    voids: u32,
 }
 
 const BLOCK_U64: u64 = BLOCK as u64;
@@ -51,10 +64,12 @@ fn offset(sequence: u64) -> usize {
 impl<T: Copy> Ring<T> {
     /// An empty queue; numbers begin at the beginning of a block. `empty` fills fresh memory.
     pub fn new(empty: T) -> Self {
-        let blocks = Blocks { directory: Vec::new(), spares: Vec::new(), spare: Spare::NEW, empty };
+        let (directory, spares, void) = (Vec::new(), Vec::new(), ptr::null_mut());
+        let blocks = Blocks { directory, spares, spare: Spare::NEW, empty, void, voids: 0 };
         Ring {
             head: Cell::new(BLOCK_U64),
             tail: Cell::new(BLOCK_U64),
+            gone: Cell::new(0),
             first: Cell::new(ptr::null()),
             last: Cell::new(ptr::null()),
             blocks: RefCell::new(blocks),
@@ -73,9 +88,16 @@ impl<T: Copy> Ring<T> {
         self.tail.get()
     }
 
+    /// Nothing is in the queue, not even a void.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.head() == self.tail()
+    }
+
+    /// How many elements there are, without the voids.
+    #[inline]
+    pub fn len(&self) -> u64 {
+        self.tail() - self.head() - self.gone.get()
     }
 
     /// Appends and tells the element's number. Nothing changes when there is no memory.
@@ -129,7 +151,7 @@ impl<T: Copy> Ring<T> {
         let block = self.blocks.borrow().at(sequence);
         // SAFETY: an element between head and tail has its block in the directory. The
         // reference ends with the method of this file that called.
-        Some(&unsafe { &*block }[offset(sequence)])
+        Some(&unsafe { &*block }.slots[offset(sequence)])
     }
 
     /// The element with this number, if it is in the queue.
@@ -143,6 +165,49 @@ impl<T: Copy> Ring<T> {
     pub fn set(&self, sequence: u64, value: T) {
         if let Some(cell) = self.cell(sequence) {
             cell.set(value);
+        }
+    }
+
+    /// Takes out the element with this number, if it is in the queue and as wanted. A void is left in
+    /// its place, which will be popped like an element: [`Ring::count_void`] is told of it then.
+    #[inline]
+    pub fn take_out(&self, sequence: u64, is_wanted: impl FnOnce(T) -> bool) -> Option<T> {
+        if sequence < self.head() || sequence >= self.tail() {
+            return None;
+        }
+        let blocks = self.blocks.borrow();
+        // SAFETY: as in `cell`.
+        let block = unsafe { &*blocks.at(sequence) };
+        let cell = &block.slots[offset(sequence)];
+        let value = cell.get();
+        if !is_wanted(value) {
+            return None;
+        }
+        cell.set(blocks.empty);
+        drop(blocks);
+        self.gone.set(self.gone.get() + 1);
+        block.marks.set(block.marks.get() + 1);
+        if block.marks.get() == BLOCK {
+            self.retire(sequence);
+        }
+        Some(value)
+    }
+
+    /// What has been popped was a void.
+    #[inline]
+    pub fn count_void(&self) {
+        self.gone.set(self.gone.get() - 1);
+    }
+
+    /// All elements of this one's block have been taken out (some of the voids popped, perhaps).
+    #[cold]
+    #[inline(never)]
+    fn retire(&self, sequence: u64) {
+        let (head, tail) = (self.head(), self.tail());
+        let mut blocks = self.blocks.borrow_mut();
+        blocks.retire(sequence, head, tail);
+        if head / BLOCK_U64 == sequence / BLOCK_U64 {
+            self.first.set(blocks.at(head).cast::<Cell<T>>().wrapping_add(offset(head)));
         }
     }
 
@@ -188,12 +253,18 @@ impl<T: Copy> Ring<T> {
     }
 
     /// Puts the block of the element just taken aside: it was its last. (A queue that
-    /// runs empty in mid-block goes on in the same block, which stays warm.)
+    /// runs empty in mid-block goes on in the same block, which stays warm.) Then jumps over blocks
+    /// of voids.
     #[cold]
     #[inline(never)]
     fn leave_block(&self, sequence: u64) {
         let mut blocks = self.blocks.borrow_mut();
         blocks.end(sequence);
+        while !self.is_empty() && blocks.is_void(self.head()) {
+            blocks.end(self.head());
+            self.head.set(self.head() + BLOCK_U64);
+            self.gone.set(self.gone.get() - BLOCK_U64);
+        }
         if !self.is_empty() {
             self.first.set(blocks.at(self.head()).cast());
         }
@@ -203,6 +274,7 @@ impl<T: Copy> Ring<T> {
     pub fn swap(&self, other: &Ring<T>) {
         self.head.swap(&other.head);
         self.tail.swap(&other.tail);
+        self.gone.swap(&other.gone);
         self.first.swap(&other.first);
         self.last.swap(&other.last);
         self.blocks.swap(&other.blocks);
@@ -230,12 +302,9 @@ impl<T: Copy> Ring<T> {
     }
 }
 
-/// Blocks from the head's to the last element's.
+/// Blocks from the head's to the tail's. (A queue that is empty in mid-block has one.)
 fn blocks_between(head: u64, tail: u64) -> usize {
-    match head == tail {
-        true => 0,
-        false => ((tail - 1) / BLOCK_U64 - head / BLOCK_U64 + 1) as usize,
-    }
+    (tail.div_ceil(BLOCK_U64) - head / BLOCK_U64) as usize
 }
 
 impl<T: Copy> Blocks<T> {
@@ -260,23 +329,67 @@ impl<T: Copy> Blocks<T> {
                 self.spare.one_less();
                 block
             }
-            None => Box::into_raw(new_block(Cell::new(self.empty))?),
+            None => self.make()?,
         };
+        // SAFETY: made by `make`, and nobody else's.
+        unsafe { &*block }.marks.set(0);
         let place = self.place(tail);
         self.directory[place] = block;
+        self.spare.in_use(self.in_use(head, tail) + 1);
         Ok(block)
+    }
+
+    fn make(&self) -> Result<*mut Block<T>> {
+        Ok(Box::into_raw(try_block(|| Cell::new(self.empty), || (), Cell::new(0))?))
+    }
+
+    /// How many blocks hold elements.
+    fn in_use(&self, head: u64, tail: u64) -> u32 {
+        blocks_between(head, tail) as u32 - self.voids
     }
 
     /// The last element of its block has been taken.
     fn end(&mut self, sequence: u64) {
         let place = self.place(sequence);
         let block = std::mem::replace(&mut self.directory[place], ptr::null_mut());
+        if block == self.void {
+            self.voids -= 1;
+            if self.voids > 0 {
+                return;
+            }
+            self.void = ptr::null_mut();
+        }
+        self.put_aside(block);
+    }
+
+    fn put_aside(&mut self, block: *mut Block<T>) {
         match try_push(&mut self.spares, block) {
             Ok(()) => self.spare.one_more(),
             // No memory to remember it in.
-            // SAFETY: made by `Box::into_raw`; it is in no list any more.
+            // SAFETY: made by `make`; it is in no list any more.
             Err(_) => drop(unsafe { Box::from_raw(block) }),
         }
+    }
+
+    /// Nothing is left in the block of this element but voids.
+    fn retire(&mut self, sequence: u64, head: u64, tail: u64) {
+        let place = self.place(sequence);
+        self.voids += 1;
+        if self.void.is_null() {
+            self.void = self.directory[place];
+            return;
+        }
+        let block = std::mem::replace(&mut self.directory[place], self.void);
+        match self.spare.is_enough(self.in_use(head, tail)) {
+            // SAFETY: made by `make`; it is in no list any more.
+            true => drop(unsafe { Box::from_raw(block) }),
+            false => self.put_aside(block),
+        }
+    }
+
+    /// Is the block of this element one of those without memory?
+    fn is_void(&self, sequence: u64) -> bool {
+        self.voids > 0 && self.at(sequence) == self.void.cast_const()
     }
 
     fn grow_directory(&mut self, head: u64) -> Result<()> {
@@ -296,14 +409,15 @@ impl<T: Copy> Blocks<T> {
     }
 
     fn reserve(&mut self, head: u64, tail: u64, count: usize) -> Result<()> {
-        // Beyond the one that the tail is in.
-        let blocks = (offset(tail) + count).div_ceil(BLOCK) - usize::from(offset(tail) > 0);
-        while blocks_between(head, tail) + blocks > self.directory.len() {
+        let end = tail + count as u64;
+        while blocks_between(head, end) > self.directory.len() {
             self.grow_directory(head)?;
         }
+        // Beyond the one that the tail is in.
+        let blocks = blocks_between(head, end) - blocks_between(head, tail);
         while self.spares.len() < blocks {
             self.spares.try_reserve(1)?;
-            self.spares.push(Box::into_raw(new_block(Cell::new(self.empty))?));
+            self.spares.push(self.make()?);
             self.spare.one_more();
         }
         Ok(())
@@ -312,10 +426,13 @@ impl<T: Copy> Blocks<T> {
 
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
-        let blocks = self.directory.drain(..).chain(self.spares.drain(..));
-        for block in blocks.filter(|block| !block.is_null()) {
-            // SAFETY: made by `Box::into_raw`; each is in one list, once.
-            drop(unsafe { Box::from_raw(block) });
+        let void = self.void;
+        let of_elements = self.directory.iter().filter(|block| **block != void);
+        for block in of_elements.chain(&self.spares).chain([&void]) {
+            if !block.is_null() {
+                // SAFETY: made by `make`; each is in one list, once, but for the one of voids.
+                drop(unsafe { Box::from_raw(*block) });
+            }
         }
     }
 }
@@ -353,6 +470,84 @@ mod tests {
         assert_eq!(ring.get(u64::MAX), None);
     }
 
+    /// What is taken out is 0 from then on, also where a whole block of it is jumped over.
+    #[test]
+    fn what_is_taken_out_keeps_no_place_but_its_number() {
+        let ring = Ring::new(0u64);
+        let mut model = VecDeque::new();
+        let mut random = 1u64;
+        let mut gone = 0;
+        for round in 1..1_000_000u64 {
+            random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            // Phases in which most of it is taken out, and phases in which most is popped.
+            match (random >> 60, round / 50_000 % 2) {
+                (0..6, _) => model.push_back((ring.push(round).unwrap(), round)),
+                (6..15, 0) | (15, 1) if !model.is_empty() => {
+                    let place = random as usize % model.len().min(5000);
+                    let (sequence, value) = model[place];
+                    assert_eq!(ring.take_out(sequence, |value| value != 0), (value != 0).then_some(value));
+                    gone += u64::from(value != 0);
+                    model[place].1 = 0;
+                }
+                (15, 0) | (6..15, 1) => {
+                    let popped = ring.pop();
+                    while model.front().is_some_and(|(_, value)| *value == 0) && popped != Some(0) {
+                        model.pop_front();
+                        gone -= 1;
+                    }
+                    if popped == Some(0) {
+                        ring.count_void();
+                        gone -= 1;
+                    }
+                    assert_eq!(popped, model.pop_front().map(|(_, value)| value));
+                    // The jump comes with the pop of what was before it.
+                    while model.front().is_some_and(|(sequence, _)| *sequence < ring.head()) {
+                        assert_eq!(model.pop_front().map(|(_, value)| value), Some(0));
+                        gone -= 1;
+                    }
+                }
+                _ => {}
+            }
+            assert_eq!(ring.len(), model.len() as u64 - gone);
+            if let Some((sequence, value)) = model.get(random as usize % model.len().max(1)) {
+                assert_eq!(ring.get(*sequence), Some(*value));
+            }
+            if round % 1000 == 0 {
+                ring.trim(0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_out_holds_no_memory() {
+        let ring = Ring::new(0u8);
+        let blocks = || {
+            let blocks = ring.blocks.borrow();
+            let in_use = blocks.in_use(ring.head(), ring.tail());
+            in_use as usize + usize::from(!blocks.void.is_null()) + blocks.spares.len()
+        };
+        ring.push(1).unwrap();
+        for _ in 0..100 * BLOCK {
+            let sequence = ring.push(1).unwrap();
+            assert_eq!(ring.take_out(sequence, |value| value == 1), Some(1));
+            assert!(blocks() <= 4);
+        }
+        let sequences: Vec<_> = (0..100 * BLOCK).map(|_| ring.push(1).unwrap()).collect();
+        assert!(blocks() > 100);
+        sequences.iter().for_each(|sequence| assert!(ring.take_out(*sequence, |_| true).is_some()));
+        assert!(blocks() <= 20);
+        assert_eq!(ring.pop(), Some(1));
+        let mut voids = 0;
+        while let Some(value) = ring.pop() {
+            assert_eq!(value, 0);
+            ring.count_void();
+            voids += 1;
+        }
+        assert!(voids < 2 * BLOCK, "whole blocks of them are jumped over");
+        assert_eq!((ring.len(), blocks()), (0, ring.blocks.borrow().spares.len() + 1));
+        assert!(ring.blocks.borrow().void.is_null());
+    }
+
     #[test]
     fn memory_goes_back_after_a_burst() {
         let ring = Ring::new(0u8);
@@ -380,6 +575,20 @@ mod tests {
             // Also between the last pop from a block and the first push to the next.
             ring.trim(3);
         }
+    }
+
+    #[test]
+    fn a_queue_that_is_empty_in_mid_block_has_a_block() {
+        let ring = Ring::new(0u8);
+        ring.push(1).unwrap();
+        ring.pop();
+        ring.reserve(4 * BLOCK).unwrap();
+        let (spares, directory) = (ring.blocks.borrow().spares.len(), ring.blocks.borrow().directory.len());
+        (0..4 * BLOCK).for_each(|_| {
+            ring.push(1).unwrap();
+        });
+        let blocks = ring.blocks.borrow();
+        assert_eq!((blocks.spares.len(), blocks.directory.len()), (spares - 4, directory));
     }
 
     #[test]

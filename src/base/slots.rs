@@ -13,7 +13,7 @@
 //! A tenant is in two parts: `T` is what is looked at again and again, `C` what is needed only when
 //! it begins and ends. Apart, more of the `T`s fit into the cache.
 
-use crate::base::counted::try_box_with;
+use crate::base::counted::{self, try_block};
 use crate::base::memory::try_push;
 use crate::base::prefetch::prefetch;
 use crate::error::{Error, Result};
@@ -52,14 +52,15 @@ struct Slot<T> {
     value: T,
 }
 
-/// (Aligned, so that small slots do not lie across two lines of the cache.)
+/// One bit a slot that is free. (Aligned, and its block with it, so that small slots do not lie
+/// across two lines of the cache.)
 #[repr(align(64))]
-struct Block<T, C> {
-    /// One bit a slot that is free.
-    free: [u64; WORDS_OF_BLOCK],
-    slots: [Slot<T>; BLOCK],
-    others: [C; BLOCK],
-}
+#[derive(PartialEq)]
+struct Free([u64; WORDS_OF_BLOCK]);
+
+const ALL_FREE: Free = Free([u64::MAX; WORDS_OF_BLOCK]);
+
+type Block<T, C> = counted::Block<Slot<T>, C, Free, BLOCK>;
 
 pub struct Slots<T, C = ()> {
     /// `None`: not allocated yet, or given back.
@@ -134,7 +135,7 @@ impl<T: Default, C: Default> Slots<T, C> {
     #[inline(always)]
     pub fn insert_at_once(&mut self) -> Option<(SlotId, &mut T, &mut C)> {
         let block = self.blocks.get_mut(self.word / WORDS_OF_BLOCK)?.as_mut()?;
-        let word = &mut block.free[self.word % WORDS_OF_BLOCK];
+        let word = &mut block.marks.0[self.word % WORDS_OF_BLOCK];
         if *word == 0 {
             return None;
         }
@@ -156,11 +157,8 @@ impl<T: Default, C: Default> Slots<T, C> {
             return Ok(());
         }
         let generation = self.floors[number] | FREE;
-        self.blocks[number] = Some(try_box_with(|| Block {
-            free: [u64::MAX; WORDS_OF_BLOCK],
-            slots: std::array::from_fn(|_| Slot { generation, value: T::default() }),
-            others: std::array::from_fn(|_| C::default()),
-        })?);
+        let slot = || Slot { generation, value: T::default() };
+        self.blocks[number] = Some(try_block(slot, C::default, ALL_FREE)?);
         self.top = self.top.max(number + 1);
         Ok(())
     }
@@ -173,7 +171,7 @@ impl<T: Default, C: Default> Slots<T, C> {
             let end = self.blocks.len().min((group + 1) * GROUP) * WORDS_OF_BLOCK;
             let has_room = |word: &usize| {
                 let block = self.blocks[*word / WORDS_OF_BLOCK].as_ref();
-                block.is_none_or(|block| block.free[*word % WORDS_OF_BLOCK] != 0)
+                block.is_none_or(|block| block.marks.0[*word % WORDS_OF_BLOCK] != 0)
             };
             if let Some(word) = (self.word..end).find(has_room) {
                 self.word = word;
@@ -239,7 +237,7 @@ impl<T: Default, C: Default> Slots<T, C> {
         let mut was_full = false;
         // Retired when its generations are spent: no bit says that it is free.
         if id.generation < self.last_generation {
-            let bits = &mut block.free[offset(id.index) / 64];
+            let bits = &mut block.marks.0[offset(id.index) / 64];
             was_full = *bits == 0;
             *bits |= 1 << (id.index % 64);
         }
@@ -344,7 +342,7 @@ impl<T: Default, C: Default> Slots<T, C> {
                 return;
             }
             self.looked_down_to = number;
-            if self.blocks[number].as_ref().is_some_and(|block| block.free == [u64::MAX; WORDS_OF_BLOCK]) {
+            if self.blocks[number].as_ref().is_some_and(|block| block.marks == ALL_FREE) {
                 self.give_back(number);
                 give -= 1;
             }

@@ -2,7 +2,8 @@
 //!
 //! All kinds of source end here, so order, budget, cancelling and statistics are in one
 //! place. An entry is known by its sequence number: that is a soon-callback's handle.
-//! A cancelled entry stays as a tombstone until its turn. Everything takes `&self`: no
+//! A cancelled entry leaves a tombstone until its turn (`ring.rs` gives the memory of blocks of
+//! tombstones back at once). Everything takes `&self`: no
 //! method runs foreign code.
 
 use crate::base::ring::Ring;
@@ -148,16 +149,15 @@ impl Next {
 }
 
 pub struct Ready {
+    /// With a tombstone for each entry that was cancelled.
     ring: Ring<Packed>,
-    /// Tombstones in the queue.
-    gone: Cell<u64>,
     /// Live entries that do not keep `loop_run` going.
     unref: Cell<u64>,
 }
 
 impl Ready {
     pub fn new() -> Self {
-        Ready { ring: Ring::new(Packed::GONE), gone: Cell::new(0), unref: Cell::new(0) }
+        Ready { ring: Ring::new(Packed::GONE), unref: Cell::new(0) }
     }
 
     /// Appends, and tells the entry's sequence number.
@@ -190,8 +190,8 @@ impl Ready {
             if packed.is_live() {
                 return Some(packed.entry());
             }
+            self.ring.count_void();
             self.ring.pop();
-            self.gone.set(self.gone.get() - 1);
         }
         None
     }
@@ -219,7 +219,7 @@ impl Ready {
     #[inline]
     fn is_popped(&self, packed: Packed) -> bool {
         if !packed.is_live() {
-            self.gone.set(self.gone.get() - 1);
+            self.ring.count_void();
         } else if packed.is_unref() {
             self.unref.set(self.unref.get() - 1);
         }
@@ -244,9 +244,7 @@ impl Ready {
 
     /// Takes the live entry with this number out, wherever it is.
     pub fn remove(&self, sequence: u64) -> Option<Entry> {
-        let removed = self.get_live(sequence)?;
-        self.ring.set(sequence, Packed::GONE);
-        self.gone.set(self.gone.get() + 1);
+        let removed = self.ring.take_out(sequence, Packed::is_live)?;
         if removed.is_unref() {
             self.unref.set(self.unref.get() - 1);
         }
@@ -272,18 +270,14 @@ impl Ready {
         self.unref.set(self.unref.get() + u64::from(value) - u64::from(packed.is_unref()));
     }
 
-    fn live(&self) -> u64 {
-        self.ring.tail() - self.ring.head() - self.gone.get()
-    }
-
     #[inline]
     pub fn is_empty(&self) -> bool {
-        self.live() == 0
+        self.ring.len() == 0
     }
 
     /// Is anything ready that keeps `loop_run` going?
     pub fn has_work(&self) -> bool {
-        self.live() > self.unref.get()
+        self.ring.len() > self.unref.get()
     }
 
     /// Gives some of the memory back that no recent period needed.
@@ -390,6 +384,6 @@ mod tests {
         ready.set_unref(sequence, true);
         ready.remove(sequence);
         assert!(!ready.has_work() && ready.is_empty());
-        assert_eq!((ready.live(), ready.unref.get()), (0, 0));
+        assert_eq!((ready.ring.len(), ready.unref.get()), (0, 0));
     }
 }

@@ -90,3 +90,34 @@ static void crowd(void) {
   close_pair(pair);
 }
 REFUSE(crowd)
+
+/* Queues that are empty in mid-block, and then more than the directory of their blocks has room for:
+ * of releases, of posts, of soon-callbacks. Half of them is cancelled, which never fails. */
+static void beginnings_in_mid_block(void) {
+  enum { MANY = 4200 };
+  static loop_handle_t handles[MANY];
+  struct source *s = new_source(-1);
+  open_loop(0, 0);
+  s->expected = 2 * MANY / 2 + MANY + 1;
+  DO(loop_call_soon_threadsafe(loop, run, s, release));
+  s->owed++;
+  run_until(s, 1);
+  for (int i = 0; i < MANY; i++) {
+    handles[i] = later(HOUR, s);
+    loop_handle_t handle;
+    TRY(handle, loop_call_soon(loop, run, s));
+    owe(s, handle);
+    if (i % 100 == 0) DO(loop_set_name(loop, handle, "one of many"));
+    if (i % 2) CHECK_EQ(loop_cancel(loop, handle), 0);
+    DO(loop_call_soon_threadsafe(loop, run, s, i % 2 ? release : NULL));
+    s->owed += i % 2;
+  }
+  run_until(s, 1 + MANY + MANY / 2);
+  for (int i = 0; i < MANY; i++) {
+    if (i % 2) CHECK_EQ(loop_cancel(loop, handles[i]), 0);
+    if (i % 2 == 0) DO(loop_reschedule(loop, handles[i], 0));
+  }
+  run_until(s, 1 + MANY + 2 * (MANY / 2));
+  end_loop();
+}
+REFUSE(beginnings_in_mid_block)

@@ -29,7 +29,7 @@
 //! miss the cache all the way), and digits of six bits (less memory a loop than these 16 KB, but a
 //! timer of seconds moves down once more: a miss of the cache).
 
-use crate::base::counted::try_box_with;
+use crate::base::counted::{Block, try_block};
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::error::Result;
@@ -99,12 +99,8 @@ pub const NONE: u32 = u32::MAX;
 /// No deadline.
 pub const NEVER: u64 = u64::MAX;
 
-struct Buckets {
-    /// The first timer of each.
-    heads: [[u32; LANES]; BUCKETS / LANES],
-    /// One bit a bucket that is not empty.
-    occupied: [u64; WORDS],
-}
+/// The first timer of each bucket, slot by slot; and one bit a bucket that is not empty.
+type Buckets = Block<[u32; LANES], (), [u64; WORDS], { BUCKETS / LANES }>;
 
 pub struct Wheel {
     /// Allocated with the first timer.
@@ -128,13 +124,19 @@ type Timers = Slots<Timer, Rest>;
 impl Buckets {
     #[inline(always)]
     fn head(&mut self, bucket: usize) -> &mut u32 {
-        &mut self.heads.as_flattened_mut()[bucket % BUCKETS]
+        &mut self.slots.as_flattened_mut()[bucket % BUCKETS]
     }
 
     /// All of a bucket's slot.
     #[inline(always)]
     fn lanes(&mut self, bucket: usize) -> &mut [u32; LANES] {
-        &mut self.heads[bucket % BUCKETS / LANES]
+        &mut self.slots[bucket % BUCKETS / LANES]
+    }
+
+    /// One bit a bucket that is not empty.
+    #[inline(always)]
+    fn occupied(&mut self) -> &mut [u64; WORDS] {
+        &mut self.marks
     }
 }
 
@@ -154,8 +156,7 @@ impl Wheel {
 
     #[cold]
     fn make_buckets(&mut self) -> Result<()> {
-        let empty = || Buckets { heads: [[NONE; LANES]; BUCKETS / LANES], occupied: [0; WORDS] };
-        self.buckets = Some(try_box_with(empty)?);
+        self.buckets = Some(try_block(|| [NONE; LANES], || (), [0; WORDS])?);
         Ok(())
     }
 
@@ -195,7 +196,7 @@ impl Wheel {
         let second = std::mem::replace(buckets.head(bucket), index);
         if second == NONE {
             let word = bucket / 64 % WORDS;
-            buckets.occupied[word] |= 1 << (bucket % 64);
+            buckets.occupied()[word] |= 1 << (bucket % 64);
             self.summary |= 1 << word;
         }
         (bucket as u16, second)
@@ -310,7 +311,7 @@ impl Wheel {
     #[inline(always)]
     fn are_empty(&mut self, first: usize, bits: u64) -> u64 {
         let (word, shift) = (first / 64 % WORDS, first % 64);
-        let occupied = &mut self.buckets().occupied[word];
+        let occupied = &mut self.buckets().occupied()[word];
         let before = *occupied >> shift & bits;
         *occupied &= !(bits << shift);
         if *occupied == 0 {
@@ -321,7 +322,7 @@ impl Wheel {
 
     fn first_slot(&self) -> Option<Slot> {
         let word = self.summary.trailing_zeros() as usize;
-        let occupied = self.buckets.as_ref()?.occupied.get(word)?;
+        let occupied = self.buckets.as_ref()?.marks.get(word)?;
         let bucket = word * 64 + occupied.trailing_zeros() as usize;
         let Level { shift, mask, base } = LEVEL_OF_WORD[word];
         let digit = (bucket - usize::from(base)) / LANES;
@@ -400,7 +401,7 @@ impl Wheel {
     /// Makes good what `move_down` left out, for a collection that failed.
     #[cold]
     fn link_back(&mut self, timers: &mut Timers) {
-        for head in self.buckets.iter().flat_map(|buckets| buckets.heads.as_flattened()) {
+        for head in self.buckets.iter().flat_map(|buckets| buckets.slots.as_flattened()) {
             let (mut previous, mut index) = (NONE, *head);
             while index != NONE {
                 let timer = timers.at(index);
@@ -444,8 +445,12 @@ impl Wheel {
         match count {
             0 => {}
             1 => take(timers, due),
-            2..FEW => Stretch::<FEW>::cut(timers, &mut due).each(|index| take(timers, index)),
-            FEW..MANY => Stretch::<MANY>::cut(timers, &mut due).each(|index| take(timers, index)),
+            2..FEW => {
+                let mut stretch = Stretch::<FEW>::EMPTY;
+                stretch.cut(timers, &mut due);
+                stretch.each(|index| take(timers, index));
+            }
+            FEW..MANY => each_of_many(timers, due, take),
             _ => {
                 due = sort_many(timers, due);
                 while due != NONE {
@@ -515,9 +520,13 @@ struct Stretch<const N: usize> {
 }
 
 impl<const N: usize> Stretch<N> {
-    /// Cuts them off a chain that is linked by `next`.
-    fn cut(timers: &mut Timers, chain: &mut u32) -> Self {
-        let mut stretch = Stretch { keys: [0; N], timers: [NONE; N], count: 0 };
+    const EMPTY: Self = Stretch { keys: [0; N], timers: [NONE; N], count: 0 };
+
+    /// Cuts them off a chain that is linked by `next`. (Into a stretch that is there: one that is
+    /// returned would be on the stack twice.)
+    fn cut(&mut self, timers: &mut Timers, chain: &mut u32) {
+        let stretch = self;
+        stretch.count = 0;
         let (mut first, mut last) = (NEVER, 0);
         while *chain != NONE && stretch.count < N {
             let timer = timers.at(*chain);
@@ -533,7 +542,7 @@ impl<const N: usize> Stretch<N> {
             // Mostly they are of one tick; these are of several seconds, and overdue.
             stretch.timers[..stretch.count].sort_unstable_by_key(|index| timers.at(*index).key());
             keys.iter_mut().zip(0..).for_each(|(key, place)| *key = place);
-            return stretch;
+            return;
         }
         keys.iter_mut().zip(0..).for_each(|(key, place)| *key = (*key - first) << 32 | place);
         keys.sort_unstable();
@@ -542,7 +551,6 @@ impl<const N: usize> Stretch<N> {
                 equals.sort_unstable_by_key(|key| timers.at(stretch.timers[*key as u32 as usize]).key());
             }
         }
-        stretch
     }
 
     fn each(&self, mut take: impl FnMut(u32)) {
@@ -552,12 +560,23 @@ impl<const N: usize> Stretch<N> {
     }
 }
 
+/// Takes fewer than `MANY` timers of a chain, by (deadline, order). (A function of its own: no other
+/// turn shall have the stretch's 3 KB on its stack.)
+#[inline(never)]
+fn each_of_many(timers: &mut Timers, mut chain: u32, mut take: impl FnMut(&mut Timers, u32)) {
+    let mut stretch = Stretch::<MANY>::EMPTY;
+    stretch.cut(timers, &mut chain);
+    stretch.each(|index| take(timers, index));
+}
+
 /// Sorts a chain of timers, linked by `next`, by (deadline, order): stretches of it, merged.
+#[inline(never)]
 fn sort_many(timers: &mut Timers, mut chain: u32) -> u32 {
     // Like a binary counter: place n holds a sorted chain of about 2^n stretches.
     let mut places = [NONE; 32];
+    let mut stretch = Stretch::<MANY>::EMPTY;
     while chain != NONE {
-        let stretch = Stretch::<MANY>::cut(timers, &mut chain);
+        stretch.cut(timers, &mut chain);
         let (mut sorted, mut last) = (NONE, NONE);
         stretch.each(|index| {
             append(timers, (&mut sorted, &mut last), index);
