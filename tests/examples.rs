@@ -76,7 +76,7 @@ fn main() {
         trials.push(Trial::test(name, move || {
             let text = read(&source);
             assert!(text.starts_with("/*") || text.starts_with("//"), "opens with a comment");
-            let limit = if WHOLE_PROTOCOLS.contains(&title(&source).as_str()) { 320 } else { 100 };
+            let limit = if WHOLE_PROTOCOLS.contains(&title(&source).as_str()) { 320 } else { 120 };
             assert!(text.lines().count() < limit, "has {} lines", text.lines().count());
             Ok(())
         }));
