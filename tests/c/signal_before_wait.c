@@ -50,7 +50,7 @@ static loop_t *loop_with(void (*handler)(int)) {
 
 TEST(a_signal_just_before_the_wait_interrupts_nothing) {
   loop_t *loop = loop_with(only_note);
-  CHECK(loop_call_later(loop, 20 * MS, nothing, NULL) > 0);
+  CHECK(loop_call_later(loop, 20000000, nothing, NULL) > 0);
   CHECK_EQ(loop_run(loop), 1);
   CHECK_EQ(handled, 1);
   CHECK_EQ(interrupts, 0);
