@@ -14,6 +14,8 @@ SKIPS := target/evloop-skips.txt
 DEPS := gcc g++ clang make binutils pkg-config cmake meson ninja-build dpkg-dev fakeroot man-db groff valgrind
 # Clients that the HTTP server among the examples is tested with: the one everybody has, and many at once.
 DEPS += curl wrk
+# A host whose main loop evloop is tested in.
+DEPS += libglib2.0-dev
 # Conan, which the recipe is tested with, is installed from PyPI into target/tools.
 DEPS += python3-venv
 

@@ -1,6 +1,6 @@
-/* chat_server.c [port]: what one client says, line by line, all others are told; thousands of
- * them on one thread. Shows a bounded queue for each client: who does not read and falls
- * 32 KB behind is dropped, and holds up nobody. To join in: nc 127.0.0.1 7001 */
+/* chat_server.c [port]: sends each line of a client to all the others; thousands of clients on
+ * one thread. Shows a bounded queue for each client: one that does not read and falls 32 KB
+ * behind is dropped, and delays nobody. To join in: nc 127.0.0.1 7001 */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -23,7 +23,7 @@ struct client {
 };
 static LIST_HEAD(, client) clients;
 static loop_t *volatile server;
-static loop_handle_t newcomers; /* watches the listener; paused while no descriptor is left */
+static loop_handle_t newcomers; /* watches the listener */
 
 static void on_stop_signal(int number) {
   if (number == SIGINT) loop_stop(server); /* one of the few calls allowed here */
@@ -32,11 +32,11 @@ static void on_stop_signal(int number) {
 static void free_client(void *arg) { /* runs between two turns, when nobody uses the list */
   struct client *client = arg;
   LIST_REMOVE(client, links);
-  if (close(client->fd) == 0) loop_watch_update(server, newcomers, LOOP_READABLE);
+  close(client->fd);
   free(client);
 }
 
-static void tell_others(loop_t *loop, struct client *from) {
+static void send_to_others(loop_t *loop, struct client *from) {
   char *end = memrchr(from->line, '\n', from->said);
   size_t length = end ? (size_t)(end + 1 - from->line) : 0; /* of all whole lines */
   for (struct client *to = LIST_FIRST(&clients); to && end; to = LIST_NEXT(to, links)) {
@@ -60,17 +60,27 @@ static void on_client(loop_t *loop, int fd, uint32_t events, void *arg) {
   }
   if (n > 0 && events & LOOP_READABLE) { /* too long a line leaves no room: then n is 0 */
     n = read(fd, client->line + client->said, sizeof client->line - client->said);
-    if (n > 0) client->said += (size_t)n, tell_others(loop, client);
+    if (n > 0) client->said += (size_t)n, send_to_others(loop, client);
   }
   if (n == 0 || (n < 0 && errno != EAGAIN)) loop_cancel(loop, client->watch);
+}
+
+static void accept_again(loop_t *loop, void *arg) {
+  (void)arg;
+  loop_watch_update(loop, newcomers, LOOP_READABLE);
 }
 
 static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *arg) {
   (void)events, (void)arg;
   struct client *client = malloc(sizeof *client);
-  if (!client) return;
-  client->said = client->queued = 0, client->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-  if (client->fd < 0 && errno == EMFILE) loop_watch_update(loop, newcomers, 0);
+  if (client) client->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (!client || client->fd < 0) { /* no memory or descriptor left: pause for 100 ms */
+    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, NULL) > 0)
+      loop_watch_update(loop, newcomers, 0);
+    free(client);
+    return;
+  }
+  client->said = client->queued = 0;
   client->watch = loop_watch_fd(loop, client->fd, LOOP_READABLE, on_client, client);
   LIST_INSERT_HEAD(&clients, client, links);
   if (loop_set_release(loop, client->watch, free_client) < 0)

@@ -1,6 +1,6 @@
 /* proxy.c LISTEN_PORT TARGET_HOST TARGET_PORT: passes TCP connections on to the target. Shows
- * pause and resume as back-pressure: 64 KB from one side wait until the other takes them, and
- * no more is read. The end of one direction is passed on; what breaks off is reset. */
+ * pause and resume as back-pressure: up to 64 KB from one side wait until the other takes them;
+ * meanwhile no more is read. A half-close is passed on; a broken connection is reset. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -21,7 +21,7 @@ struct side { /* half of a connection: there is one for the client, one for the 
 };
 static struct addrinfo *target;
 static loop_t *volatile proxy;
-static loop_handle_t newcomers; /* watches the listener; paused while no descriptor is left */
+static loop_handle_t newcomers; /* watches the listener */
 
 static void on_stop_signal(int number) {
   if (number == SIGINT) loop_stop(proxy); /* one of the few calls allowed here */
@@ -34,7 +34,6 @@ static void free_pair(void *arg) { /* the release function of the client's watch
     setsockopt(pair[i].fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     close(pair[i].fd);
   }
-  if (pair[0].fd >= 0) loop_watch_update(proxy, newcomers, LOOP_READABLE);
   free(pair);
 }
 
@@ -60,15 +59,26 @@ static void on_side(loop_t *loop, int fd, uint32_t events, void *arg) {
   update(loop, side), update(loop, other); /* harmless if they are cancelled */
 }
 
+static void accept_again(loop_t *loop, void *arg) {
+  (void)arg;
+  loop_watch_update(loop, newcomers, LOOP_READABLE);
+}
+
 static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *arg) {
   (void)events, (void)arg;
-  struct side *pair = calloc(2, sizeof *pair);
-  if (!pair) return;
+  int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, out = socket(AF_INET, type, 0);
+  struct side *pair = out < 0 ? NULL : calloc(2, sizeof *pair);
+  int in = pair ? accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
+  if (in < 0) { /* no memory or descriptor left: pause for 100 ms */
+    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, NULL) > 0)
+      loop_watch_update(loop, newcomers, 0);
+    if (out >= 0) close(out);
+    free(pair);
+    return;
+  }
+  connect(out, target->ai_addr, target->ai_addrlen);
   pair[0].other = &pair[1], pair[1].other = &pair[0];
-  pair[1].fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-  pair[0].fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
-  if (pair[0].fd >= 0) connect(pair[1].fd, target->ai_addr, target->ai_addrlen);
-  else if (errno == EMFILE) loop_watch_update(loop, newcomers, 0);
+  pair[0].fd = in, pair[1].fd = out;
   pair[0].watch = loop_watch_fd(loop, pair[0].fd, 0, on_side, &pair[0]); /* paused as yet */
   pair[1].watch = loop_watch_fd(loop, pair[1].fd, LOOP_WRITABLE, on_side, &pair[1]);
   if (pair[1].watch < 0 || loop_set_release(loop, pair[0].watch, free_pair) < 0)

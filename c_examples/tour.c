@@ -49,7 +49,7 @@ static void on_request(loop_t *loop, int fd, uint32_t events, void *arg) {
 static void on_connection(loop_t *loop, int listener, uint32_t events, void *arg) {
   (void)events, (void)arg;
   int fd = accept(listener, NULL, NULL);
-  if (fd < 0) return;
+  if (fd < 0) err(1, "accept"); /* to return would spin: see echo_server.c */
   say(loop, "server: a client has come");
   check(loop_watch_fd(loop, fd, LOOP_READABLE, on_request, NULL));
 }

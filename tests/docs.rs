@@ -34,7 +34,7 @@ fn blocks(path: &Path, open: &str, close: &str, prefix: &str) -> Vec<String> {
 }
 
 fn assert_compiled(path: &Path, blocks: &[String]) {
-    let compiled: Vec<String> = ["c_examples", "tests/c", "tests/cpp"]
+    let compiled: Vec<String> = ["c_examples", "tests/c", "tests/cpp", "tests/hosts"]
         .iter()
         .flat_map(|folder| files(folder, &["c", "h", "cpp", "hpp"]))
         .map(|source| format!("\n{}", trimmed(&read(&source))))

@@ -52,6 +52,7 @@ fn main() {
         ("proxy", chat_and_proxy::proxy),
         ("pull_events", pull_events),
         ("remote", remote),
+        ("signals", signals),
         ("stdin_lines", stdin_lines),
         ("timers", timers),
         ("tour", tour),
@@ -76,7 +77,7 @@ fn main() {
         trials.push(Trial::test(name, move || {
             let text = read(&source);
             assert!(text.starts_with("/*") || text.starts_with("//"), "opens with a comment");
-            let limit = if WHOLE_PROTOCOLS.contains(&title(&source).as_str()) { 320 } else { 100 };
+            let limit = if WHOLE_PROTOCOLS.contains(&title(&source).as_str()) { 320 } else { 120 };
             assert!(text.lines().count() < limit, "has {} lines", text.lines().count());
             Ok(())
         }));
@@ -225,6 +226,17 @@ fn fake_clock(program: &Path) {
 fn hooks(program: &Path) {
     let output = output_after(program, Duration::from_millis(100));
     assert_eq!(output, "the signal's work is done here\nwaited: 1, idle: 1\n");
+}
+
+fn signals(program: &Path) {
+    let mut running = Running::start(&mut watched(program));
+    assert_eq!(running.line(), "waiting for signals\n");
+    for reload in 1..=2 {
+        signal(running.child.id(), libc::SIGHUP);
+        assert_eq!(running.line(), format!("reload {reload}\n"));
+    }
+    signal(running.child.id(), libc::SIGTERM);
+    assert_eq!(running.finish(), "stopped\n");
 }
 
 fn versions(program: &Path) {

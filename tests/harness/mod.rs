@@ -238,6 +238,18 @@ pub fn is_absent(tool: &str, package: &str) -> bool {
     true
 }
 
+/// Likewise, a library that pkg-config knows.
+pub fn is_library_absent(library: &str, package: &str) -> bool {
+    let found = Command::new("pkg-config").args(["--exists", library]).status();
+    if found.is_ok_and(|status| status.success())
+        || std::env::var("EVLOOP_NO_SKIP").is_ok_and(|value| value == "1")
+    {
+        return false;
+    }
+    note_skip(&format!("SKIPPED: {library} (install: {package})\n"));
+    true
+}
+
 fn note_skip(line: &str) {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _guard = ONE_AT_A_TIME.lock().unwrap();
