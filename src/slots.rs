@@ -23,7 +23,7 @@ use crate::prefetch::prefetch;
 const FREE: u32 = 1 << 31;
 
 /// Slots that are allocated together: few, so that a small loop stays small.
-const BLOCK: usize = 128;
+pub const BLOCK: usize = 128;
 /// Blocks that have one bit in `room`.
 const GROUP: usize = 8;
 const WORDS_OF_BLOCK: usize = BLOCK / 64;

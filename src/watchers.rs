@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::handle::SlotId;
 use crate::memory::Sparse;
 use crate::rare::RareRef;
-use crate::slots::Slots;
+use crate::slots::{BLOCK, Slots};
 use std::ffi::c_void;
 
 pub const READABLE: u32 = 1;
@@ -277,9 +277,16 @@ impl Watchers {
         }
     }
 
-    /// A slot for a watcher, not yet linked to its descriptor.
+    /// A slot for a watcher, not yet linked to its descriptor. If the table of watchers has to grow for
+    /// it, `grow` is told how many there will soon be at the most.
     #[inline(always)]
-    pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
+    pub fn insert(
+        &mut self,
+        fd: i32,
+        mask: u32,
+        callback: FdCallback,
+        grow: impl FnOnce(usize),
+    ) -> Result<SlotId> {
         let seen = self.polls;
         let watch = || Watch { callback, fd, state: mask, seen, ..Watch::default() };
         match self.slots.insert_at_once() {
@@ -287,7 +294,10 @@ impl Watchers {
                 *place = watch();
                 Ok(id)
             }
-            None => self.insert_in_new_place(watch()),
+            None => {
+                grow(self.slots.len() + BLOCK);
+                self.insert_in_new_place(watch())
+            }
         }
     }
 

@@ -152,7 +152,7 @@ fn rust_and_c_lay_structs_out_alike() {
     fields!(LoopOptions, "loop_options_t", size "uint32_t", flags "uint32_t", poll_gap_ns "uint64_t",
         max_events "uint32_t", reserved "uint32_t", virtual_start_ns "uint64_t");
     fields!(LoopEvent, "loop_event_t", handle "loop_handle_t", arg "void *", kind "uint32_t", fd "int32_t",
-        events "uint32_t", flags "uint32_t", ticks "uint64_t");
+        events "uint32_t", flags "uint32_t", ticks "uint64_t", result "int64_t", data "void *", reserved "uint64_t");
 }
 
 /// `tests/c/abi_layouts.c` asserts the place of every field for whoever compiles it.

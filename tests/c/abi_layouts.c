@@ -27,7 +27,10 @@ PLACE(loop_event_t, fd, 20, int32_t)
 PLACE(loop_event_t, events, 24, uint32_t)
 PLACE(loop_event_t, flags, 28, uint32_t)
 PLACE(loop_event_t, ticks, 32, uint64_t)
-SIZE(loop_event_t, 40)
+PLACE(loop_event_t, result, 40, int64_t)
+PLACE(loop_event_t, data, 48, void *)
+PLACE(loop_event_t, reserved, 56, uint64_t)
+SIZE(loop_event_t, 64)
 
 _Static_assert(sizeof(loop_handle_t) == 8, "a handle is 64 bits");
 
@@ -48,6 +51,9 @@ TEST(an_event_is_where_it_is_read) {
   CHECK_EQ(events[0].events, 0);
   CHECK_EQ(events[0].flags, 0);
   CHECK_EQ(events[0].ticks, 1);
+  CHECK_EQ(events[0].result, 0);
+  CHECK(events[0].data == NULL);
+  CHECK_EQ(events[0].reserved, 0);
   CHECK_EQ(events[1].ticks, UINT64_C(0xa5a5a5a5a5a5a5a5)); /* no byte too many */
   CHECK_EQ(loop_free(loop), 0);
 }
