@@ -9,9 +9,10 @@
 #define MS UINT64_C(1000000)
 
 /* Deals with one event; 0 at the end of the input. */
-static int handle(const loop_event_t *event) {
+static int handle(loop_t *loop, const loop_event_t *event) {
   char text[16];
   ssize_t n;
+  if (!loop_is_active(loop, event->handle)) return 1; /* cancelled by another one of the batch */
   switch (event->kind) {
   case LOOP_EVENT_SOON: printf("soon: %s\n", (char *)event->arg); return 1;
   case LOOP_EVENT_TIMER: printf("timer: %s\n", (char *)event->arg); return 1;
@@ -21,7 +22,7 @@ static int handle(const loop_event_t *event) {
     printf("%s: %zd bytes\n", (char *)event->arg, n);
     return n > 0;
   }
-  return 0;
+  return 1;
 }
 
 int main(void) {
@@ -42,7 +43,7 @@ int main(void) {
     int count = loop_next_events(loop, events, 8, -1); /* waits without limit */
     if (count < 0) errx(1, "%s", loop_strerror(count));
     for (int i = 0; i < count; i++) {
-      goes_on = handle(&events[i]) && goes_on;
+      goes_on = handle(loop, &events[i]) && goes_on;
       if (events[i].handle == tick) close(fds[1]); /* so the pipe's end comes next */
     }
   }

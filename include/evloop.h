@@ -244,7 +244,8 @@ typedef struct loop_options_t {
   uint64_t poll_gap_ns;
   /**
    * The most descriptor events taken from the kernel at once (default 1,024, at most
-   * 1,048,576).
+   * 1,048,576; loop_next_events with a larger capacity takes more). The memory for more than
+   * 1,024, 12 bytes each, is taken when so many descriptors are watched.
    */
   uint32_t max_events;
   /**
@@ -517,7 +518,8 @@ int loop_cancel(loop_t *loop, loop_handle_t handle);
 /**
  * May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
  * watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
- * none; or an error. Loop's thread.
+ * none; or an error. In pull mode it is 1 for a one-shot that loop_next_events has handed out,
+ * until it is cancelled or the next call is made. Loop's thread.
  */
 int loop_is_active(loop_t *loop, loop_handle_t handle);
 
@@ -618,7 +620,8 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 #define LOOP_PRIORITY 4
 
 /**
- * Both directions are down. Told to whoever asks for anything.
+ * Both directions are down. Told to whoever asks for anything. Alone in a mask it asks for nothing
+ * but this and LOOP_ERROR: for who neither reads nor writes, and wants to know of the end.
  */
 #define LOOP_HANGUP 8
 
@@ -763,7 +766,8 @@ loop_handle_t loop_poll_fd(loop_t *loop,
 #define LOOP_WHEN_IDLE 3
 
 /**
- * When a signal interrupted the wait, on the loop's thread, outside of the signal handler.
+ * When a signal interrupted the wait, on the loop's thread, outside of the signal handler. In a
+ * loop made with LOOP_PULL it may have no callback: then it is handed out as LOOP_EVENT_INTERRUPT.
  */
 #define LOOP_ON_INTERRUPT 4
 
@@ -854,6 +858,12 @@ int loop_remote_free(loop_remote_t *remote);
  */
 
 /**
+ * loop_event_t.kind: no source's event. The call ended before its time and has nothing to hand
+ * out: loop_wake or loop_stop ended it, or callbacks ran. `handle` is 0, `arg` is NULL.
+ */
+#define LOOP_EVENT_WOKEN 0
+
+/**
  * loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
  */
 #define LOOP_EVENT_SOON 1
@@ -879,7 +889,13 @@ int loop_remote_free(loop_remote_t *remote);
 #define LOOP_EVENT_DONE 14
 
 /**
- * A source that is ready, for loop_next_events.
+ * loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal interrupted the wait.
+ * The place where a language runs its own signal handlers.
+ */
+#define LOOP_EVENT_INTERRUPT 16
+
+/**
+ * A source that is ready, for loop_next_events: 64 bytes. What a kind does not use is 0 (`fd`: -1).
  */
 typedef struct loop_event_t {
   /**
@@ -887,11 +903,11 @@ typedef struct loop_event_t {
    */
   loop_handle_t handle;
   /**
-   * The argument that the source was made with.
+   * The source's argument.
    */
   void *arg;
   /**
-   * LOOP_EVENT_SOON...
+   * LOOP_EVENT_SOON...; ignore kinds that you do not know.
    */
   uint32_t kind;
   /**
@@ -983,17 +999,24 @@ int loop_after_fork(loop_t *loop);
  * Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
  * sources without a callback out as plain structs.
  *
- * In such a loop every function that takes a callback takes NULL too (hooks excepted), and
- * this function takes the place of the run functions, which are LOOP_EPULL. Sources come in the
- * order of the ready queue: those with a callback are called, the others fill `events`, up to
- * `capacity`. What does not fit, and what comes after a callback that is not at the
- * front, is for the next call, which then goes on without waiting; a cancel in between still
- * holds. A one-shot that was handed out is finished, and its release function called, by the
- * next call. A level-triggered event that you do not deal with comes again.
+ * In such a loop every function that takes a callback takes NULL too (of the hooks only
+ * LOOP_ON_INTERRUPT), and this function takes the place of the run functions, which are
+ * LOOP_EPULL. Sources come in the order of the ready queue: those with a callback are called, the
+ * others fill `events`, up to `capacity`, which may be more than the loop's `max_events`. What does
+ * not fit, and what comes after a callback that is not at the front, is for the next call, which
+ * then goes on without waiting; a cancel in between still holds. A level-triggered event that you
+ * do not deal with comes again.
  *
- * Returns the number of events (0: the time was over, or only callbacks ran), or an error: -EINVAL
- * when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on a loop without LOOP_PULL, and those of the
- * run functions. Threads as loop_run_forever.
+ * A source of the batch may cancel another one of it, whose event is then void. Ask
+ * loop_is_active before you deal with an event: it is 1 for a source that was handed out, and 0
+ * once it has been cancelled, whatever its kind. A one-shot that was handed out is finished, and
+ * its release function called, by the next call; until then its handle is valid, and a timer can be
+ * armed again with loop_reschedule.
+ *
+ * Returns the number of events, or an error: -EINVAL when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on
+ * a loop without LOOP_PULL, and those of the run functions. 0 means that the time is over (with
+ * `timeout_ns` 0: nothing was ready). A call that ends before that and has nothing to hand out
+ * returns one event of the kind LOOP_EVENT_WOKEN. Threads as loop_run_forever.
  */
 int loop_next_events(loop_t *loop,
                      struct loop_event_t *events,

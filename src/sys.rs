@@ -17,6 +17,7 @@
 //! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
 //!   below.
 //!   [`Poller::is_full`] says that there may have been more; [`Poller::look`] asks for one.
+//!   [`Poller::expect`] and [`Poller::make_room`] let a wait find more.
 //! * [`Poller::renew`] starts over with an empty set; [`Poller::after_fork`] does so in a
 //!   forked child, and does not disturb the parent's.
 //! * [`Poller::embed`] makes the one descriptor that a host waits for, and

@@ -34,7 +34,7 @@ pub struct SlotId {
 }
 
 /// Slots that are allocated together: few, so that a small loop stays small.
-const BLOCK: usize = 128;
+pub const BLOCK: usize = 128;
 /// Blocks that have one bit in `room`.
 const GROUP: usize = 8;
 const WORDS_OF_BLOCK: usize = BLOCK / 64;

@@ -177,11 +177,12 @@ impl Loop {
             }
             Entry::Timer { id, .. } => self.take_timer(id),
             Entry::Watch { id, events, .. } => self.take_watch(id, sequence, events),
+            Entry::Hook { id } => self.take_hook(id),
         }
     }
 
     #[inline]
-    fn set_current(&self, kind: Kind, id: SlotId, arg: *mut c_void) {
+    pub(super) fn set_current(&self, kind: Kind, id: SlotId, arg: *mut c_void) {
         self.current.set_plain(Handle::Slot(kind, id).to_raw(), arg);
     }
 
@@ -288,8 +289,12 @@ impl Loop {
                 return Ok(());
             };
             last = order;
-            self.set_current(Kind::Hook, id, callback.arg);
-            callback.call(self);
+            let Some(callable) = callback.callable() else {
+                self.guarded(|| self.push_interrupt(id))?;
+                continue;
+            };
+            self.set_current(Kind::Hook, id, callable.arg);
+            callable.call(self);
             self.finish_current();
             self.check()?;
         }

@@ -91,12 +91,13 @@ impl Loop {
                     self.end_rare(rare, arg);
                 }
             }
-            Found::Running(_) => {}
+            Found::Running(handle) => self.cancel_handed(handle),
             Found::Timer(id) => self.cancel_timer(id, handle),
             Found::Watch(id) => self.end_watch(id)?,
             Found::Hook(id) => {
                 let removed = self.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
+                    self.ready.discard(hook.pending);
                     self.end_rare(hook.rare, hook.callback.arg);
                 }
             }
@@ -109,7 +110,7 @@ impl Loop {
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
         let mut timers = self.timers.borrow_mut();
         let timer = timers.slots.at(id.index);
-        let has_fired = timer.state() == State::Idle;
+        let has_fired = timer.has_fired();
         if let Some(sequence) = timer.place() {
             self.ready.remove(sequence);
             timer.set_state(State::Idle);
@@ -118,6 +119,7 @@ impl Loop {
         let is_one_shot = self.rares.borrow_mut().period(timers.rare(id)).is_none();
         if is_one_shot && (has_fired || self.is_on_stack(handle)) {
             timers.disarm(id);
+            timers.slots.at(id.index).set_state(State::Idle);
             return;
         }
         drop(timers);
@@ -147,11 +149,12 @@ impl Loop {
         }
     }
 
-    /// Will the source's callback run, as things are?
+    /// Will the source's callback run, as things are? Or has its event been handed out, and stands?
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.check()?;
         Ok(match self.find(handle) {
-            Err(_) | Ok(Found::Running(_)) => false,
+            Err(_) => false,
+            Ok(Found::Running(handle)) => self.is_handed_out(handle),
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
             Ok(Found::Object(id)) => self.is_object_active(id),
             Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,

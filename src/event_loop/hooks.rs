@@ -27,12 +27,14 @@ pub struct Hook {
     pub callback: Callback,
     pub when: When,
     pub rare: RareRef,
+    /// In pull mode: its place in the ready queue, or 0.
+    pub pending: u64,
 }
 
 impl Default for Hook {
     fn default() -> Self {
         let callback = Callback::pulled(std::ptr::null_mut());
-        Hook { callback, when: When::BeforeWait, rare: RareRef::NONE }
+        Hook { callback, when: When::BeforeWait, rare: RareRef::NONE, pending: 0 }
     }
 }
 
@@ -55,7 +57,7 @@ impl Hooks {
     pub fn insert(&mut self, when: When, callback: Callback) -> Result<SlotId> {
         let list = &mut self.lists[when as usize - 1];
         list.try_reserve(1)?;
-        let id = self.slots.insert(Hook { callback, when, rare: RareRef::NONE })?;
+        let id = self.slots.insert(Hook { callback, when, rare: RareRef::NONE, pending: 0 })?;
         self.order += 1;
         try_push(list, (self.order, id))?;
         Ok(id)

@@ -90,6 +90,16 @@ impl PartId {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Active,
+    /// Its last event has been handed out, and stands.
+    HandedOut,
+    /// Its last event has been told, or was handed out and then cancelled: the slot stays until that
+    /// callback returns, or until the next call of `loop_next_events`.
+    Ended,
+}
+
 /// An object in its slot.
 pub struct Member {
     object: AnyObject,
@@ -98,8 +108,7 @@ pub struct Member {
     parts: [RawHandle; PARTS],
     pub rare: RareRef,
     unref: bool,
-    /// It has told its last; the slot stays until that callback returns.
-    has_ended: bool,
+    state: State,
 }
 
 impl Default for Member {
@@ -110,7 +119,7 @@ impl Default for Member {
             parts: [0; PARTS],
             rare: RareRef::NONE,
             unref: false,
-            has_ended: false,
+            state: State::Active,
         }
     }
 }
@@ -220,22 +229,24 @@ impl Loop {
 
     fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Told, IoCallback)> {
         let mut objects = self.objects.borrow_mut();
-        let member = objects.slots.get_mut(id).filter(|member| !member.has_ended)?;
+        let member = objects.slots.get_mut(id).filter(|member| member.state == State::Active)?;
         let Member { object, parts, unref, .. } = member;
         match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
             Step::Quiet => None,
             Step::Last(told) => {
-                member.has_ended = true;
+                member.state = State::Ended;
                 self.end_parts(std::mem::take(&mut member.parts));
                 Some((told, member.callback))
             }
         }
     }
 
-    /// Ends an object. In the callback of its last event that has happened already.
+    /// Ends an object. In the callback of its last event that has happened already; an event that
+    /// was handed out is void.
     pub(super) fn cancel_object(&self, id: SlotId) {
         let mut objects = self.objects.borrow_mut();
-        if objects.slots.get(id).is_some_and(|member| member.has_ended) {
+        if let Some(member) = objects.slots.get_mut(id).filter(|member| member.state != State::Active) {
+            member.state = State::Ended;
             return;
         }
         let Some(member) = objects.slots.remove(id) else { return };
@@ -247,8 +258,8 @@ impl Loop {
     /// The callback of an object has returned.
     pub(super) fn finish_object(&self, id: SlotId, handle: RawHandle) {
         let mut objects = self.objects.borrow_mut();
-        let has_ended = objects.slots.get(id).is_some_and(|member| member.has_ended);
-        if !has_ended || self.is_on_outer_stack(handle) {
+        let has_ended = |member: &Member| member.state != State::Active;
+        if !objects.slots.get(id).is_some_and(has_ended) || self.is_on_outer_stack(handle) {
             return;
         }
         let ended = objects.slots.remove(id);
@@ -292,15 +303,21 @@ impl Loop {
         }
     }
 
-    /// Will it call its user, as things are?
+    /// Will it call its user, as things are? Or has its event been handed out, and stands?
     pub(super) fn is_object_active(&self, id: SlotId) -> bool {
-        self.objects.borrow().slots.get(id).is_some_and(|member| !member.has_ended)
+        self.objects.borrow().slots.get(id).is_some_and(|member| member.state != State::Ended)
+    }
+
+    /// The last event of an object has been handed out.
+    pub(super) fn set_object_handed_out(&self, id: SlotId) {
+        self.objects.borrow_mut().slots.at(id.index).state = State::HandedOut;
     }
 
     /// Gives an operation another deadline.
     pub(super) fn set_object_deadline(&self, id: SlotId, deadline: u64) -> Result<()> {
         let mut objects = self.objects.borrow_mut();
-        let member = objects.slots.get_mut(id).filter(|member| !member.has_ended).ok_or(Error::STALE)?;
+        let is_active = |member: &&mut Member| member.state == State::Active;
+        let member = objects.slots.get_mut(id).filter(is_active).ok_or(Error::STALE)?;
         let Member { object, parts, unref, .. } = member;
         let part = object.deadline();
         Parts { on: self, id, handles: parts, unref: *unref }.arm(part, deadline)
@@ -310,7 +327,7 @@ impl Loop {
     pub(super) fn object_deadline(&self, id: SlotId) -> Result<Option<u64>> {
         let objects = self.objects.borrow();
         let member = objects.slots.get(id).ok_or(Error::STALE)?;
-        if member.has_ended {
+        if member.state != State::Active {
             return Ok(None);
         }
         Ok(match Handle::from_raw(member.parts[usize::from(member.object.deadline())]) {

@@ -5,16 +5,23 @@
 //! the next call goes on in the same snapshot, without asking the kernel in between. It
 //! also means that nothing handed out is lost when a callback throws.
 //!
-//! A one-shot that was handed out is as if its callback ran, until the next call.
+//! A one-shot that was handed out is as if its callback ran, until the next call; but it is active
+//! as long as it stands, so that a cancel by another event of the batch is seen.
+//!
+//! A hook without a callback has an entry in the queue as well, put there when its event happens.
 
 use super::dispatch::Call;
 use super::object::{PartId, Told};
 use super::run::Run;
+use super::wait::Limit;
 use super::{Current, Loop};
 use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
 use crate::event_loop::callback::Callback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::hooks::When;
+use crate::event_loop::ready::Entry;
+use crate::event_loop::timer::State;
 use std::ffi::c_void;
 
 /// What a source has to say.
@@ -45,6 +52,10 @@ pub enum News {
         /// What goes with it.
         data: *mut c_void,
     },
+    /// A hook: a signal interrupted the wait.
+    Interrupt,
+    /// No source's: the call ended before its time, with nothing to hand out.
+    Woken,
 }
 
 /// A source that is ready, handed out.
@@ -58,16 +69,28 @@ pub struct Pulled {
     pub news: News,
 }
 
+impl Pulled {
+    const WOKEN: Pulled = Pulled { handle: 0, arg: std::ptr::null_mut(), news: News::Woken };
+}
+
+/// A soon-callback that is handed out.
+struct Soon {
+    source: Current,
+    is_cancelled: bool,
+}
+
 /// One-shots that are handed out, and where the snapshot ends.
 #[derive(Default)]
 pub(super) struct Handed {
     /// By handle, since they were handed out in the order of the queue.
-    soons: Vec<Current>,
+    soons: Vec<Soon>,
     timers: Vec<SlotId>,
     objects: Vec<SlotId>,
     /// What an object's step has to hand out.
     told: Option<Pulled>,
     end: u64,
+    /// A signal interrupted a wait, and there was no memory to hand that out.
+    owes_interrupt: bool,
 }
 
 impl Handed {
@@ -76,11 +99,17 @@ impl Handed {
         self.objects.try_reserve(count)?;
         Ok(self.timers.try_reserve(count)?)
     }
+
+    fn find(&mut self, handle: RawHandle) -> Option<&mut Soon> {
+        let place = self.soons.binary_search_by_key(&handle, |soon| soon.source.handle).ok()?;
+        Some(&mut self.soons[place])
+    }
 }
 
 impl Loop {
     /// One batch: calls what has a callback, and hands at most `capacity` others to `put`, with
-    /// their number. Waits like [`Loop::run_once`] if nothing is left of the last snapshot.
+    /// their number. Waits like [`Loop::run_once`] if nothing is left of the last snapshot. Nothing
+    /// is handed out only when the time is over.
     pub fn next_events(
         &self,
         capacity: usize,
@@ -94,10 +123,11 @@ impl Loop {
         }
         self.guarded(|| self.finish_handed())?;
         let run = Run::begin(self)?;
+        let mut limit = if timeout == Some(0) { Limit::Poll } else { Limit::Forever };
         let rest = handed.borrow().end;
         if self.ready.peek_before(rest).is_none() {
-            self.wait(self.limit(timeout))?;
-            self.collect()?;
+            limit = self.limit(timeout);
+            self.wait_for_events(capacity, limit)?;
             handed.borrow_mut().end = self.ready.end();
         }
         let end = handed.borrow().end;
@@ -130,12 +160,69 @@ impl Loop {
             }
         }
         self.is_over(&run, count as u64)?;
+        if count == 0 && !self.is_time_over(limit) {
+            put(0, Pulled::WOKEN);
+            count = 1;
+        }
         Ok(count)
+    }
+
+    /// The first two lines of a turn.
+    fn wait_for_events(&self, capacity: usize, limit: Limit) -> Result<()> {
+        self.guarded(|| {
+            let watchers = self.watchers.borrow().slots.len();
+            self.poller.borrow_mut().make_room(watchers, capacity);
+            Ok(())
+        })?;
+        let owes = self.pull.as_ref().is_some_and(|handed| handed.borrow().owes_interrupt);
+        if owes {
+            self.call_hooks(When::OnInterrupt)?;
+            self.with_pull(|handed| handed.owes_interrupt = false);
+        }
+        self.wait(limit)?;
+        self.collect()
+    }
+
+    /// Has a call had its time that found nothing to hand out? (With a manual clock nothing is
+    /// waited for.)
+    fn is_time_over(&self, limit: Limit) -> bool {
+        self.clock.is_manual()
+            || match limit {
+                Limit::Poll => true,
+                Limit::Until(time) => self.clock.now() >= time,
+                Limit::Forever | Limit::WhileWork => false,
+            }
+    }
+
+    /// Makes a hook without a callback ready, unless it is.
+    pub(super) fn push_interrupt(&self, id: SlotId) -> Result<()> {
+        let mut hooks = self.hooks.borrow_mut();
+        let Some(hook) = hooks.slots.get_mut(id).filter(|hook| hook.pending == 0) else { return Ok(()) };
+        let pushed = self.ready.push(Entry::Hook { id });
+        match pushed {
+            Ok(sequence) => hook.pending = sequence,
+            Err(_) => self.with_pull(|handed| handed.owes_interrupt = true),
+        }
+        pushed.map(drop)
+    }
+
+    pub(super) fn take_hook(&self, id: SlotId) -> Option<Call> {
+        let mut hooks = self.hooks.borrow_mut();
+        let hook = hooks.slots.get_mut(id)?;
+        hook.pending = 0;
+        let callback = hook.callback;
+        self.set_current(Kind::Hook, id, callback.arg);
+        Some(Call::Plain(callback))
+    }
+
+    fn with_pull(&self, change: impl FnOnce(&mut Handed)) {
+        if let Some(handed) = &self.pull {
+            change(&mut handed.borrow_mut());
+        }
     }
 
     /// Is the next entry of the snapshot one without a callback?
     fn is_next_pulled(&self, end: u64) -> bool {
-        use crate::event_loop::ready::Entry;
         let next = self.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
@@ -163,6 +250,7 @@ impl Loop {
                     }
                 }
             }
+            Some(Entry::Hook { .. }) => true,
             Some(Entry::Gone) | None => false,
         }
     }
@@ -187,9 +275,11 @@ impl Loop {
             match Handle::from_raw(current.handle) {
                 Some(Handle::Slot(Kind::Timer, id)) => {
                     handed.timers.push(id);
+                    self.timers.borrow_mut().slots.at(id.index).set_state(State::HandedOut);
                     pulled.news = News::Timer;
                 }
-                _ => handed.soons.push(current),
+                Some(Handle::Slot(..)) => pulled.news = News::Interrupt,
+                _ => handed.soons.push(Soon { source: current, is_cancelled: false }),
             }
         }
         Ok(pulled)
@@ -200,6 +290,7 @@ impl Loop {
         let handed = self.pull.as_ref().ok_or(Error::PULL)?;
         let Told { what, result, data } = told;
         let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.set_object_handed_out(id);
         let mut handed = handed.borrow_mut();
         handed.objects.push(id);
         handed.told = Some(Pulled { handle, arg, news: News::Io { what, result, data } });
@@ -210,8 +301,8 @@ impl Loop {
     pub(super) fn finish_handed(&self) -> Result<()> {
         let Some(handed) = &self.pull else { return Ok(()) };
         let mut handed = handed.borrow_mut();
-        for current in handed.soons.drain(..) {
-            self.end_rare(current.rare, current.arg);
+        for Soon { source, .. } in handed.soons.drain(..) {
+            self.end_rare(source.rare, source.arg);
         }
         for id in handed.timers.drain(..) {
             self.finish_timer(id, Handle::Slot(Kind::Timer, id).to_raw());
@@ -229,7 +320,21 @@ impl Loop {
         change: impl FnOnce(&mut Current) -> T,
     ) -> Option<T> {
         let mut handed = self.pull.as_ref()?.borrow_mut();
-        let place = handed.soons.binary_search_by_key(&handle, |current| current.handle).ok()?;
-        Some(change(&mut handed.soons[place]))
+        handed.find(handle).map(|soon| change(&mut soon.source))
+    }
+
+    /// Is this a soon-callback that is handed out, and that nobody has cancelled?
+    pub(super) fn is_handed_out(&self, handle: RawHandle) -> bool {
+        let Some(handed) = &self.pull else { return false };
+        handed.borrow_mut().find(handle).is_some_and(|soon| !soon.is_cancelled)
+    }
+
+    /// Its event is void from now on; it is finished by the next call.
+    pub(super) fn cancel_handed(&self, handle: RawHandle) {
+        self.with_pull(|handed| {
+            if let Some(soon) = handed.find(handle) {
+                soon.is_cancelled = true;
+            }
+        });
     }
 }

@@ -39,6 +39,10 @@ pub enum Entry {
         events: u32,
         unref: bool,
     },
+    /// In pull mode: a hook without a callback. Keeps nothing going.
+    Hook {
+        id: SlotId,
+    },
 }
 
 impl Entry {
@@ -47,7 +51,7 @@ impl Entry {
         match self {
             Entry::Soon { callback, .. } => Some((RareRef::NONE, callback.arg)),
             Entry::RareSoon { rare, arg, .. } => Some((rare, arg)),
-            Entry::Gone | Entry::Timer { .. } | Entry::Watch { .. } => None,
+            Entry::Gone | Entry::Timer { .. } | Entry::Watch { .. } | Entry::Hook { .. } => None,
         }
     }
 }
@@ -69,6 +73,7 @@ const PULLED: usize = 1;
 const RARE_SOON: usize = 2;
 const TIMER: usize = 3;
 const WATCH: usize = 4;
+const HOOK: usize = 5;
 
 const fn head(kind: usize, lower: u32) -> Word {
     Word::number(kind << 32 | lower as usize)
@@ -92,6 +97,7 @@ impl Packed {
             Entry::RareSoon { rare, arg, unref } => (head(RARE_SOON, rare.to_bits()), arg, unref),
             Entry::Timer { id, unref } => (head(TIMER, 0), slot(id), unref),
             Entry::Watch { id, events, unref } => (head(WATCH, events), slot(id), unref),
+            Entry::Hook { id } => (head(HOOK, 0), slot(id), true),
         };
         Packed { head: head.marked(unref), arg }
     }
@@ -116,6 +122,7 @@ impl Packed {
             RARE_SOON => Entry::RareSoon { rare: RareRef::from_bits(lower), arg, unref },
             TIMER => Entry::Timer { id, unref },
             WATCH => Entry::Watch { id, events: lower, unref },
+            HOOK => Entry::Hook { id },
             _ => Entry::Gone,
         }
     }

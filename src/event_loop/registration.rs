@@ -58,12 +58,12 @@ impl Loop {
     /// A watcher, of a user's or of an object's.
     pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
-        let poller = self.poller.borrow();
+        let mut poller = self.poller.borrow_mut();
         if fd < 0 || poller.owns(fd) {
             return Err(Error::BAD_FD);
         }
         let mut watchers = self.watchers.borrow_mut();
-        let id = watchers.insert(fd, mask, callback)?;
+        let id = watchers.insert(fd, mask, callback, |most| poller.expect(most))?;
         if let Err(error) = self.register(&mut watchers, &poller, (id, mask), fd) {
             watchers.slots.release(id);
             return Err(error);

@@ -178,10 +178,11 @@ impl Loop {
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
     }
 
-    /// Adds a hook.
+    /// Adds a hook. Without a callback it is handed out, which is possible for one kind only.
     pub fn add_hook(&self, when: When, callback: Callback) -> Result<RawHandle> {
         self.check()?;
-        if callback.is_pulled() {
+        let may_be_pulled = self.pull.is_some() && when == When::OnInterrupt;
+        if callback.is_pulled() && !may_be_pulled {
             return Err(Error::NO_CALLBACK);
         }
         let id = self.hooks.borrow_mut().insert(when, callback)?;

@@ -1,8 +1,8 @@
 //! Timers: one-shot and periodic, by (deadline, order of scheduling).
 //!
 //! A timer is *armed* (in the wheel), *ready* (in the ready queue, and it knows where),
-//! or *idle* (its callback runs, and it is not armed again). This file knows no clock: `now` is a
-//! parameter, and who is due is handed to the caller.
+//! *idle* (its callback runs, and it is not armed again), or *handed out* (in pull mode, likewise). This
+//! file knows no clock: `now` is a parameter, and who is due is handed to the caller.
 
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
@@ -21,6 +21,8 @@ pub enum State {
     Armed = 0,
     Ready = 1,
     Idle = 2,
+    /// In pull mode: the event is in the user's hands, and has not been cancelled.
+    HandedOut = 3,
 }
 
 /// Eight bytes that ask for the alignment of four: so a timer's slot has no gap.
@@ -86,12 +88,18 @@ impl Timer {
         match self.status & STATE {
             0 => State::Armed,
             1 => State::Ready,
-            _ => State::Idle,
+            2 => State::Idle,
+            _ => State::HandedOut,
         }
     }
 
     pub fn set_state(&mut self, state: State) {
         self.status = self.status & !STATE | state as u8;
+    }
+
+    /// Has it fired, and was it not armed again?
+    pub fn has_fired(&self) -> bool {
+        matches!(self.state(), State::Idle | State::HandedOut)
     }
 
     /// Is it in the wheel?
@@ -318,10 +326,11 @@ impl Timers {
         true
     }
 
-    /// Ends a timer whose callback has run, if it was not armed again meanwhile.
+    /// Ends a timer whose callback has run, or whose event was dealt with, if it was not armed again
+    /// meanwhile.
     #[inline]
     pub fn remove_idle(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
-        self.slots.get(id).filter(|timer| timer.state() == State::Idle)?;
+        self.slots.get(id).filter(|timer| timer.has_fired())?;
         self.remove(id)
     }
 

@@ -16,8 +16,7 @@
 //! the kernel can always say whether the number is still the same file.
 
 use crate::base::memory::Sparse;
-use crate::base::slots::SlotId;
-use crate::base::slots::Slots;
+use crate::base::slots::{BLOCK, SlotId, Slots};
 use crate::error::Result;
 use crate::event_loop::callback::FdCallback;
 use crate::event_loop::side_table::RareRef;
@@ -262,9 +261,16 @@ impl Watchers {
         }
     }
 
-    /// A slot for a watcher, not yet linked to its descriptor.
+    /// A slot for a watcher, not yet linked to its descriptor. If the table of watchers has to grow for
+    /// it, `grow` is told how many there will soon be at the most.
     #[inline(always)]
-    pub fn insert(&mut self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
+    pub fn insert(
+        &mut self,
+        fd: i32,
+        mask: u32,
+        callback: FdCallback,
+        grow: impl FnOnce(usize),
+    ) -> Result<SlotId> {
         let seen = self.polls;
         let watch = || Watch { callback, fd, state: mask, seen, ..Watch::default() };
         match self.slots.insert_at_once() {
@@ -272,7 +278,10 @@ impl Watchers {
                 *place = watch();
                 Ok(id)
             }
-            None => self.insert_in_new_place(watch()),
+            None => {
+                grow(self.slots.len() + BLOCK);
+                self.insert_in_new_place(watch())
+            }
         }
     }
 

@@ -49,7 +49,8 @@ pub const LOOP_READABLE: u32 = 1;
 pub const LOOP_WRITABLE: u32 = 2;
 /// Out-of-band data on a socket, or what else the kernel calls priority (EPOLLPRI).
 pub const LOOP_PRIORITY: u32 = 4;
-/// Both directions are down. Told to whoever asks for anything.
+/// Both directions are down. Told to whoever asks for anything. Alone in a mask it asks for nothing
+/// but this and LOOP_ERROR: for who neither reads nor writes, and wants to know of the end.
 pub const LOOP_HANGUP: u32 = 8;
 /// An error is pending (getsockopt SO_ERROR tells which). Told to whoever asks for anything.
 pub const LOOP_ERROR: u32 = 16;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::event_loop::callback::WakeHook;
 use crate::event_loop::{Loop, News, Pulled};
 use std::ffi::{c_int, c_void};
+use std::ptr::null_mut;
 use types::{LoopWakeCb, loop_handle_t};
 
 /// A descriptor that is readable when the loop has anything to do.
@@ -84,6 +85,9 @@ pub unsafe extern "C" fn loop_after_fork(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(after_fork))
 }
 
+/// loop_event_t.kind: no source's event. The call ended before its time and has nothing to hand
+/// out: loop_wake or loop_stop ended it, or callbacks ran. `handle` is 0, `arg` is NULL.
+pub const LOOP_EVENT_WOKEN: u32 = 0;
 /// loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
 pub const LOOP_EVENT_SOON: u32 = 1;
 /// loop_event_t.kind: loop_call_later or loop_call_at without a callback.
@@ -92,19 +96,21 @@ pub const LOOP_EVENT_TIMER: u32 = 2;
 pub const LOOP_EVENT_TICK: u32 = 3;
 /// loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
 pub const LOOP_EVENT_FD: u32 = 4;
-
 /// loop_event_t.kind: an operation without a callback has ended; see `result` and `data`.
 pub const LOOP_EVENT_DONE: u32 = 14;
+/// loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal interrupted the wait.
+/// The place where a language runs its own signal handlers.
+pub const LOOP_EVENT_INTERRUPT: u32 = 16;
 
-/// A source that is ready, for loop_next_events.
+/// A source that is ready, for loop_next_events: 64 bytes. What a kind does not use is 0 (`fd`: -1).
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct LoopEvent {
     /// Which source it is.
     pub handle: loop_handle_t,
-    /// The argument that the source was made with.
+    /// The source's argument.
     pub arg: *mut c_void,
-    /// LOOP_EVENT_SOON...
+    /// LOOP_EVENT_SOON...; ignore kinds that you do not know.
     pub kind: u32,
     /// The descriptor of a LOOP_EVENT_FD, else -1.
     pub fd: i32,
@@ -125,17 +131,24 @@ pub struct LoopEvent {
 /// Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
 /// sources without a callback out as plain structs.
 ///
-/// In such a loop every function that takes a callback takes NULL too (hooks excepted), and
-/// this function takes the place of the run functions, which are LOOP_EPULL. Sources come in the
-/// order of the ready queue: those with a callback are called, the others fill `events`, up to
-/// `capacity`. What does not fit, and what comes after a callback that is not at the
-/// front, is for the next call, which then goes on without waiting; a cancel in between still
-/// holds. A one-shot that was handed out is finished, and its release function called, by the
-/// next call. A level-triggered event that you do not deal with comes again.
+/// In such a loop every function that takes a callback takes NULL too (of the hooks only
+/// LOOP_ON_INTERRUPT), and this function takes the place of the run functions, which are
+/// LOOP_EPULL. Sources come in the order of the ready queue: those with a callback are called, the
+/// others fill `events`, up to `capacity`, which may be more than the loop's `max_events`. What does
+/// not fit, and what comes after a callback that is not at the front, is for the next call, which
+/// then goes on without waiting; a cancel in between still holds. A level-triggered event that you
+/// do not deal with comes again.
 ///
-/// Returns the number of events (0: the time was over, or only callbacks ran), or an error: -EINVAL
-/// when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on a loop without LOOP_PULL, and those of the
-/// run functions. Threads as loop_run_forever.
+/// A source of the batch may cancel another one of it, whose event is then void. Ask
+/// loop_is_active before you deal with an event: it is 1 for a source that was handed out, and 0
+/// once it has been cancelled, whatever its kind. A one-shot that was handed out is finished, and
+/// its release function called, by the next call; until then its handle is valid, and a timer can be
+/// armed again with loop_reschedule.
+///
+/// Returns the number of events, or an error: -EINVAL when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on
+/// a loop without LOOP_PULL, and those of the run functions. 0 means that the time is over (with
+/// `timeout_ns` 0: nothing was ready). A call that ends before that and has nothing to hand out
+/// returns one event of the kind LOOP_EVENT_WOKEN. Threads as loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_next_events(
     r#loop: *mut Loop,
@@ -162,7 +175,7 @@ fn event_of(Pulled { handle, arg, news }: Pulled) -> LoopEvent {
         flags: 0,
         ticks: 0,
         result: 0,
-        data: std::ptr::null_mut(),
+        data: null_mut(),
         reserved: 0,
     };
     match news {
@@ -171,5 +184,7 @@ fn event_of(Pulled { handle, arg, news }: Pulled) -> LoopEvent {
         News::Tick { ticks } => LoopEvent { kind: LOOP_EVENT_TICK, ticks, ..plain },
         News::Fd { fd, events } => LoopEvent { kind: LOOP_EVENT_FD, fd, events, ..plain },
         News::Io { what, result, data } => LoopEvent { kind: what, result, data, ..plain },
+        News::Interrupt => LoopEvent { kind: LOOP_EVENT_INTERRUPT, ..plain },
+        News::Woken => LoopEvent { kind: LOOP_EVENT_WOKEN, ..plain },
     }
 }

@@ -21,7 +21,8 @@ pub const LOOP_AFTER_WAIT: u32 = 2;
 /// Before a wait that would block, after LOOP_BEFORE_WAIT: nothing is ready, there is time.
 /// It does not make the loop spin.
 pub const LOOP_WHEN_IDLE: u32 = 3;
-/// When a signal interrupted the wait, on the loop's thread, outside of the signal handler.
+/// When a signal interrupted the wait, on the loop's thread, outside of the signal handler. In a
+/// loop made with LOOP_PULL it may have no callback: then it is handed out as LOOP_EVENT_INTERRUPT.
 pub const LOOP_ON_INTERRUPT: u32 = 4;
 
 /// Adds a hook.

@@ -42,7 +42,8 @@ pub struct LoopOptions {
     /// twenty callbacks. Due timers and posts of other threads are looked for every turn.
     pub poll_gap_ns: u64,
     /// The most descriptor events taken from the kernel at once (default 1,024, at most
-    /// 1,048,576).
+    /// 1,048,576; loop_next_events with a larger capacity takes more). The memory for more than
+    /// 1,024, 12 bytes each, is taken when so many descriptors are watched.
     pub max_events: u32,
     /// 0
     pub reserved: u32,

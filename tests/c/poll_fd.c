@@ -426,6 +426,11 @@ TEST(pull_mode_hands_it_out) {
   CHECK_EQ(loop_next_events(loop, events, 4, 0), 1);
   CHECK_EQ(releases, 1);
   CHECK_EQ(done, 1); /* called between the two */
+  CHECK_EQ(loop_is_active(loop, late), 1); /* handed out, and it stands */
+  CHECK_EQ(loop_remaining(loop, late), 0);
+  CHECK_EQ(loop_reschedule(loop, late, 5), LOOP_ESTALE);
+  CHECK_EQ(loop_cancel(loop, late), 0);
+  CHECK_EQ(loop_is_active(loop, late), 0); /* void */
   CHECK_EQ(events[0].handle, late);
   CHECK_EQ(events[0].result, -ETIMEDOUT);
   CHECK_EQ(loop_next_events(loop, events, 4, 0), 0);

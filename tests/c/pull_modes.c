@@ -79,7 +79,12 @@ TEST(a_callback_may_be_left_out_in_pull_mode_only) {
     int posted = loop_call_soon_threadsafe(loop, NULL, NULL, NULL);
     CHECK_EQ(posted, is_pull ? 0 : LOOP_ENOCALLBACK);
     CHECK_EQ(loop_has_work(loop), is_pull);
-    CHECK_EQ(loop_add_hook(loop, LOOP_BEFORE_WAIT, NULL, NULL), LOOP_ENOCALLBACK); /* never */
+    for (uint32_t when = LOOP_BEFORE_WAIT; when < LOOP_ON_INTERRUPT; when++) {
+      CHECK_EQ(loop_add_hook(loop, when, NULL, NULL), LOOP_ENOCALLBACK); /* never */
+    }
+    loop_handle_t hook = loop_add_hook(loop, LOOP_ON_INTERRUPT, NULL, NULL);
+    if (is_pull) CHECK(hook > 0);
+    if (!is_pull) CHECK_EQ(hook, LOOP_ENOCALLBACK);
     free_loop(loop);
   }
   close_pair(fds);

@@ -34,7 +34,9 @@ static void check_batch(size_t capacity, const char *expected) {
   int count = loop_next_events(loop, events, capacity, -1);
   CHECK(count >= 0 && (size_t)count <= capacity);
   strcat(journal, "[");
-  for (int i = 0; i < count; i++) write_letter(loop, events[i].arg);
+  for (int i = 0; i < count; i++) {
+    if (events[i].kind != LOOP_EVENT_WOKEN) write_letter(loop, events[i].arg);
+  }
   strcat(journal, "]");
   if (strcmp(journal, expected) != 0) {
     fprintf(stderr, "batch \"%s\", expected \"%s\"\n", journal, expected);
@@ -75,12 +77,12 @@ TEST(each_kind_is_handed_out_with_what_belongs_to_it) {
   memset(events, 0xaa, sizeof events);
   check_batch(16, "[SFALTP]");
   const loop_event_t expected[] = {
-      {soon, "S", LOOP_EVENT_SOON, -1, 0, 0, 0},
-      {watch, "F", LOOP_EVENT_FD, fds[0], LOOP_READABLE | LOOP_WRITABLE, 0, 0},
-      {at, "A", LOOP_EVENT_TIMER, -1, 0, 0, 0},
-      {later, "L", LOOP_EVENT_TIMER, -1, 0, 0, 0},
-      {tick, "T", LOOP_EVENT_TICK, -1, 0, 0, 1},
-      {events[5].handle, "P", LOOP_EVENT_SOON, -1, 0, 0, 0},
+      {soon, "S", LOOP_EVENT_SOON, -1, 0, 0, 0, 0, NULL, 0},
+      {watch, "F", LOOP_EVENT_FD, fds[0], LOOP_READABLE | LOOP_WRITABLE, 0, 0, 0, NULL, 0},
+      {at, "A", LOOP_EVENT_TIMER, -1, 0, 0, 0, 0, NULL, 0},
+      {later, "L", LOOP_EVENT_TIMER, -1, 0, 0, 0, 0, NULL, 0},
+      {tick, "T", LOOP_EVENT_TICK, -1, 0, 0, 1, 0, NULL, 0},
+      {events[5].handle, "P", LOOP_EVENT_SOON, -1, 0, 0, 0, 0, NULL, 0},
   };
   for (int i = 0; i < 6; i++) {
     CHECK_EQ(events[i].handle, expected[i].handle);
@@ -90,6 +92,9 @@ TEST(each_kind_is_handed_out_with_what_belongs_to_it) {
     CHECK_EQ(events[i].events, expected[i].events);
     CHECK_EQ(events[i].flags, 0);
     CHECK_EQ(events[i].ticks, expected[i].ticks);
+    CHECK_EQ(events[i].result, 0);
+    CHECK(events[i].data == NULL);
+    CHECK_EQ(events[i].reserved, 0);
   }
   CHECK(events[5].handle > 0); /* posts are sources like others */
   CHECK_EQ(loop_current(loop), 0);
@@ -207,9 +212,9 @@ TEST(a_call_waits_like_loop_run_once) {
   check_batch(16, "[T]");
   CHECK(check_clock() - begin >= MS(5));
   CHECK_EQ(loop_wake(loop), 0);
-  CHECK_EQ(loop_next_events(loop, events, 16, -1), 0);
+  check_batch(16, "[]");
   CHECK_EQ(loop_stop(loop), 0);
-  CHECK_EQ(loop_next_events(loop, events, 16, -1), 0);
+  check_batch(16, "[]");
   free_loop(loop);
 }
 

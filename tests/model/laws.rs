@@ -53,6 +53,8 @@ pub struct Laws<'a> {
     remotes: usize,
     /// One-shots that the last call handed out, and where its snapshot ended.
     handed: Vec<usize>,
+    /// Those that have been cancelled since.
+    voided: Vec<usize>,
     handed_end: u64,
     host: Host,
     closed: bool,
@@ -137,6 +139,7 @@ pub fn play(program: &Program, base: i32, real: &[Event]) -> Vec<Event> {
         wake: false,
         remotes: 0,
         handed: Vec::new(),
+        voided: Vec::new(),
         handed_end: 0,
         host: Host::default(),
         closed: false,

@@ -42,6 +42,9 @@ pub struct PulledEvent {
     pub events: u32,
     pub flags: u32,
     pub ticks: u64,
+    pub result: i64,
+    pub data: *mut c_void,
+    pub reserved: u64,
 }
 
 pub const PULL: u32 = 4;
@@ -67,6 +70,9 @@ pub const BEFORE_WAIT: u32 = 1;
 pub const AFTER_WAIT: u32 = 2;
 pub const WHEN_IDLE: u32 = 3;
 
+pub const ON_INTERRUPT: u32 = 4;
+
+pub const EVENT_WOKEN: u32 = 0;
 pub const EVENT_SOON: u32 = 1;
 pub const EVENT_TIMER: u32 = 2;
 pub const EVENT_TICK: u32 = 3;

@@ -367,8 +367,18 @@ impl Real<'_> {
     }
 
     fn next_events(&self, capacity: usize, limit: i64) -> Outcome {
-        let unset =
-            PulledEvent { handle: -1, arg: null_mut(), kind: 0, fd: 0, events: 0, flags: 77, ticks: 0 };
+        let unset = PulledEvent {
+            handle: -1,
+            arg: null_mut(),
+            kind: 77,
+            fd: 0,
+            events: 0,
+            flags: 77,
+            ticks: 0,
+            result: 77,
+            data: std::ptr::dangling_mut(),
+            reserved: 77,
+        };
         let mut events = vec![unset; capacity.max(1)];
         // SAFETY: a loop of ours that exists, and room for as many events as it says.
         let count = unsafe { (self.library.loop_next_events)(self.on, events.as_mut_ptr(), capacity, limit) };
@@ -376,7 +386,11 @@ impl Real<'_> {
             return Outcome::Code(count.into());
         }
         let pulled = |event: &PulledEvent| {
-            assert_eq!(event.flags, 0);
+            assert_eq!((event.flags, event.result, event.data, event.reserved), (0, 0, null_mut(), 0));
+            if event.kind == EVENT_WOKEN {
+                assert_eq!((event.handle, event.arg, event.fd, event.events), (0, null_mut(), -1, 0));
+                return Pulled::WOKEN;
+            }
             let known = self.places.borrow().get(&event.handle).copied();
             Pulled {
                 source: known.unwrap_or_else(|| self.note(event.handle)),

@@ -2,7 +2,7 @@
 //! same.
 
 use super::files::SLOTS;
-use super::library::NEVER;
+use super::library::{EVENT_WOKEN, NEVER};
 use super::program::{By, Op};
 
 /// What a callback is told.
@@ -43,6 +43,15 @@ pub struct Pulled {
     pub slot: usize,
     pub events: u32,
     pub ticks: u64,
+}
+
+/// Of an event that is no source's.
+const NO_SOURCE: usize = usize::MAX;
+
+impl Pulled {
+    /// The call ended early, and had nothing to hand out.
+    pub const WOKEN: Pulled =
+        Pulled { source: NO_SOURCE, arg: 0, kind: EVENT_WOKEN, slot: NO_SLOT, events: 0, ticks: 0 };
 }
 
 /// What a loop says of itself; asked after every operation.

@@ -13,7 +13,7 @@ impl Kernel {
     /// Watches; `new` when the kernel takes the registration for a new one.
     fn watch(&mut self, fd: i32, mask: u32, new: bool) -> SlotId {
         let callback = FdCallback::pulled(std::ptr::null_mut());
-        let id = self.0.insert(fd, mask, callback).unwrap();
+        let id = self.0.insert(fd, mask, callback, |_| ()).unwrap();
         let change = self.0.addition(fd, mask);
         match new {
             true => self.0.added(id, mask, change, |_| ()).unwrap(),
@@ -153,7 +153,7 @@ fn once_in_a_while_the_file_is_asked_after() {
 fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
     let mut kernel = Kernel::new();
     let callback = FdCallback::pulled(std::ptr::null_mut());
-    let id = kernel.0.insert(5, READABLE | ALWAYS, callback).unwrap();
+    let id = kernel.0.insert(5, READABLE | ALWAYS, callback, |_| ()).unwrap();
     kernel.0.prepare(5).unwrap();
     kernel.0.always(5, id, |_| ()).unwrap();
     assert_eq!(kernel.flush(), []);

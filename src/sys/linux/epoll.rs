@@ -31,6 +31,10 @@ const WAKER_TOKEN: u64 = u64::MAX;
 const TIMER_TOKEN: u64 = u64::MAX - 1;
 /// A shorter rest is left to the timerfd.
 const SHORTEST_PWAIT: u64 = 5_000;
+/// How many events there is room for at first.
+const FIRST_EVENTS: usize = 1024;
+/// A wait that finds all there is and the poller's own descriptors has one place left.
+const OWN_EVENTS: usize = 3;
 
 /// Ends a wait from another thread or a signal handler. An eventfd of our own, made
 /// with the set, so that waking cannot fail later.
@@ -67,7 +71,10 @@ pub struct Poller {
     waker: RawFd,
     /// Made for the first wait that is shorter than the timer slack.
     timer: Option<OwnedFd>,
+    /// As long as what one wait may find; grows with the number of descriptors.
     found: Vec<libc::epoll_event>,
+    /// It does not grow beyond this by itself.
+    max_events: usize,
     count: usize,
     /// The slack of the thread that waited last.
     slack: u64,
@@ -167,14 +174,14 @@ impl Poller {
     /// At most `max_events` are found by one wait.
     pub fn new(max_events: usize, without_slack: bool) -> Result<(Poller, Waker)> {
         let mut found = Vec::new();
-        found.try_reserve_exact(max_events)?;
-        found.resize(max_events, libc::epoll_event { events: 0, u64: 0 });
+        add_room(&mut found, max_events.min(FIRST_EVENTS))?;
         let waker = Waker::new()?;
         let poller = Poller {
             set: mio::Poll::new()?,
             waker: waker.0.as_raw_fd(),
             timer: None,
             found,
+            max_events,
             count: 0,
             slack: 0,
             slack_of: 0,
@@ -249,6 +256,22 @@ impl Poller {
     /// Did the last wait find as much as it has room for, and so perhaps not all?
     pub fn is_full(&self) -> bool {
         self.count == self.found.len()
+    }
+
+    /// So many descriptors may be registered soon.
+    #[cold]
+    #[inline(never)]
+    pub fn expect(&mut self, registered: usize) {
+        self.make_room(registered, self.max_events);
+    }
+
+    /// The next wait finds all that `registered` descriptors report, or `wanted` events if that is
+    /// less; fewer if there is no memory for it.
+    pub fn make_room(&mut self, registered: usize, wanted: usize) {
+        let (room, needed) = (self.found.len(), registered.saturating_add(OWN_EVENTS).min(wanted));
+        if needed > room {
+            let _ = add_room(&mut self.found, needed.max(2 * room).min(wanted));
+        }
     }
 
     /// Starts over with a set that holds nothing but the poller's own descriptors.
@@ -427,6 +450,15 @@ impl Poller {
         let found = self.found[..self.count].iter().filter(move |event| !own(event.u64));
         found.map(|event| Event { token: event.u64, events: from_kernel(event.events) })
     }
+}
+
+/// Room for `size` events, if there is less.
+fn add_room(found: &mut Vec<libc::epoll_event>, size: usize) -> Result<()> {
+    if size > found.len() {
+        found.try_reserve_exact(size - found.len())?;
+        found.resize(size, libc::epoll_event { events: 0, u64: 0 });
+    }
+    Ok(())
 }
 
 /// What the kernel adds to a sleep whatever the thread's slack (100 ms at the most; to one of a

@@ -198,8 +198,13 @@ impl Laws<'_> {
                 self.schedule(source, self.clock.saturating_add(first));
                 source
             }
-            Op::Hook(Body { null: true, .. }, _) => return Err(ENOCALLBACK),
-            Op::Hook(_, when) => self.make(Kind::Hook(when), false, arg),
+            Op::Hook(body, when) => {
+                if body.null && when != ON_INTERRUPT {
+                    return Err(ENOCALLBACK);
+                }
+                self.check_body(body)?;
+                self.make(Kind::Hook(when), body.null, arg)
+            }
             Op::Watch(body, slot, mask) => {
                 self.check_body(body)?;
                 self.make_watch(body, arg, slot, mask)?
@@ -237,6 +242,9 @@ impl Laws<'_> {
         let is_handed = self.handed.contains(&source) && !self.is_ready(source) && !self.is_armed(source);
         self.unschedule(source);
         self.forget_watch(source);
+        if is_handed {
+            self.voided.push(source);
+        }
         let is_told = self.is_running(source) || is_handed;
         if !(self.is_one_shot(source) && is_told) {
             self.end(source);
@@ -245,7 +253,10 @@ impl Laws<'_> {
     }
 
     fn is_active(&self, source: usize) -> bool {
-        !self.is_one_shot(source) || self.is_ready(source) || self.is_armed(source)
+        !self.is_one_shot(source)
+            || self.is_ready(source)
+            || self.is_armed(source)
+            || self.handed.contains(&source) && !self.voided.contains(&source)
     }
 
     fn change(&mut self, pick: Pick, change: impl FnOnce(&mut Source)) -> Result<i64, i64> {

@@ -309,10 +309,12 @@ impl Laws<'_> {
     /// Pull mode: what a callback would get is handed out. A batch ends before a callback that
     /// comes after something handed out.
     fn next_events(&mut self, capacity: usize, limit: Limit) -> Result<Vec<Pulled>, Leave> {
+        let mut waited = false;
         if self.ready.front().is_none_or(|entry| entry.sequence >= self.handed_end) {
             self.wait(limit)?;
             self.collect();
             self.handed_end = self.sequence;
+            waited = true;
         }
         let end = self.handed_end;
         let mut batch: Vec<Pulled> = Vec::new();
@@ -330,6 +332,15 @@ impl Laws<'_> {
         }
         self.is_over(batch.len() as i64)?;
         batch.iter_mut().for_each(|pulled| pulled.source = self.give_number(pulled.source));
+        let is_time_over = match limit {
+            Limit::Poll => true,
+            Limit::Until(time) => waited && self.clock >= time,
+            _ => false,
+        };
+        // With a manual clock nothing is waited for.
+        if batch.is_empty() && !is_time_over && !self.program.setup.manual {
+            batch.push(Pulled::WOKEN);
+        }
         Ok(batch)
     }
 
@@ -349,6 +360,7 @@ impl Laws<'_> {
     /// What the last call handed out is over. (The order of the releases is left open; the library
     /// begins with those that are no timers.)
     fn finish_handed(&mut self) {
+        self.voided.clear();
         let mut handed = std::mem::take(&mut self.handed);
         handed.sort_by_key(|source| matches!(self.sources[*source].kind, Kind::Timer));
         for source in handed {
