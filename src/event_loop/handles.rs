@@ -76,19 +76,18 @@ impl Loop {
     /// Ends a source: its callback will not run.
     pub fn cancel(&self, handle: RawHandle) -> Result<()> {
         self.check()?;
-        let found = match Handle::slot_from_raw(Kind::Watch, handle) {
-            // Its removal finds out whether it is stale.
-            Some(id) => Found::Watch(id),
-            None => self.find(handle)?,
+        let found = match Handle::from_raw(handle) {
+            // Their removal finds out whether they are stale.
+            Some(Handle::Slot(Kind::Watch, id)) => Found::Watch(id),
+            Some(Handle::Soon(sequence)) if self.cancel_queued(sequence) => {
+                self.changed();
+                return Ok(());
+            }
+            _ => self.find(handle)?,
         };
         match found {
-            Found::Queued(sequence) => {
-                let removed = self.ready.remove(sequence);
-                if let Some((rare, arg)) = removed.and_then(Entry::as_soon) {
-                    self.end_rare(rare, arg);
-                }
-            }
-            Found::Running(_) => {}
+            // (The latter have been removed.)
+            Found::Running(_) | Found::Queued(_) => {}
             Found::Timer(id) => self.cancel_timer(id, handle),
             Found::Watch(id) => self.cancel_watch(id)?,
             Found::Hook(id) => {
@@ -100,6 +99,16 @@ impl Loop {
         }
         self.changed();
         Ok(())
+    }
+
+    /// Ends a soon-callback. `false`: it is not in the ready queue.
+    #[inline]
+    fn cancel_queued(&self, sequence: u64) -> bool {
+        let removed = self.ready.remove_soon(sequence);
+        if let Some((rare, arg)) = removed {
+            self.end_rare(rare, arg);
+        }
+        removed.is_some()
     }
 
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
