@@ -76,14 +76,14 @@ impl Loop {
     /// Ends a source: its callback will not run.
     pub fn cancel(&self, handle: RawHandle) -> Result<()> {
         self.check()?;
-        let found = match Handle::from_raw(handle) {
-            // Their removal finds out whether they are stale.
-            Some(Handle::Slot(Kind::Watch, id)) => Found::Watch(id),
-            Some(Handle::Soon(sequence)) if self.cancel_queued(sequence) => {
+        let found = match Handle::slot_from_raw(Kind::Watch, handle) {
+            // Its removal finds out whether it is stale.
+            Some(id) => Found::Watch(id),
+            None if self.cancel_queued(handle) => {
                 self.changed();
                 return Ok(());
             }
-            _ => self.find(handle)?,
+            None => self.find(handle)?,
         };
         match found {
             // (The latter have been removed.)
@@ -101,9 +101,10 @@ impl Loop {
         Ok(())
     }
 
-    /// Ends a soon-callback. `false`: it is not in the ready queue.
+    /// Ends a soon-callback. `false`: it is none that is in the ready queue.
     #[inline]
-    fn cancel_queued(&self, sequence: u64) -> bool {
+    fn cancel_queued(&self, handle: RawHandle) -> bool {
+        let Some(Handle::Soon(sequence)) = Handle::from_raw(handle) else { return false };
         let removed = self.ready.remove_soon(sequence);
         if let Some((rare, arg)) = removed {
             self.end_rare(rare, arg);

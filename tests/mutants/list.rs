@@ -342,10 +342,9 @@ pub const MUTANTS: &[Mutant] = &[
     ),
     mutant(
         "6 release",
-        "a_queue_that_is_empty_in_mid_block_counts_as_no_block",
-        "    (tail.div_ceil(BLOCK_U64) - head / BLOCK_U64) as usize",
-        "    let is_empty = head == tail;
-    if is_empty { 0 } else { (tail.div_ceil(BLOCK_U64) - head / BLOCK_U64) as usize }",
+        "the_room_promised_to_releases_is_a_block_short",
+        "while blocks_between(head, end) > self.directory.len() {",
+        "while blocks_between(head, end) > self.directory.len() + 1 {",
     ),
     mutant(
         "6 release",
