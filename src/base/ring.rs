@@ -175,22 +175,28 @@ impl<T: Copy> Ring<T> {
         if sequence < self.head() || sequence >= self.tail() {
             return None;
         }
-        let blocks = self.blocks.borrow();
+        let (block, empty) = self.block_and_empty(sequence);
         // SAFETY: as in `cell`.
-        let block = unsafe { &*blocks.at(sequence) };
+        let block = unsafe { &*block };
         let cell = &block.slots[offset(sequence)];
         let value = cell.get();
         if !is_wanted(value) {
             return None;
         }
-        cell.set(blocks.empty);
-        drop(blocks);
+        cell.set(empty);
         self.gone.set(self.gone.get() + 1);
-        block.marks.set(block.marks.get() + 1);
-        if block.marks.get() == BLOCK {
+        let gone = block.marks.get() + 1;
+        block.marks.set(gone);
+        if gone == BLOCK {
             self.retire(sequence);
         }
         Some(value)
+    }
+
+    #[inline]
+    fn block_and_empty(&self, sequence: u64) -> (*const Block<T>, T) {
+        let blocks = self.blocks.borrow();
+        (blocks.at(sequence), blocks.empty)
     }
 
     /// What has been popped was a void.
@@ -426,6 +432,9 @@ impl<T: Copy> Blocks<T> {
 
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
+        if self.directory.is_empty() {
+            return; // Never used: then there are no spares, either.
+        }
         let void = self.void;
         let of_elements = self.directory.iter().filter(|block| **block != void);
         for block in of_elements.chain(&self.spares).chain([&void]) {

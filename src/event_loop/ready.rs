@@ -132,6 +132,18 @@ impl Packed {
         self.head != Packed::GONE.head
     }
 
+    /// What stands in the place of a function; `None`: that is one.
+    #[inline]
+    fn number(self) -> Option<usize> {
+        self.head.callable(self.arg).err()
+    }
+
+    /// A soon-callback, live, of any sort.
+    #[inline]
+    fn is_soon(self) -> bool {
+        self.number().is_none_or(|number| matches!(number >> 32, PULLED | RARE_SOON))
+    }
+
     #[inline]
     fn is_unref(self) -> bool {
         self.head.is_marked()
@@ -256,6 +268,20 @@ impl Ready {
             self.unref.set(self.unref.get() - 1);
         }
         Some(removed.entry())
+    }
+
+    /// Takes a soon-callback out, if it is one and in the queue: what has to be ended with it.
+    #[inline]
+    pub fn remove_soon(&self, sequence: u64) -> Option<(RareRef, *mut c_void)> {
+        let removed = self.ring.take_out(sequence, Packed::is_soon)?;
+        if removed.is_unref() {
+            self.unref.set(self.unref.get() - 1);
+        }
+        let rare = match removed.number() {
+            Some(number) if number >> 32 == RARE_SOON => RareRef::from_bits(number as u32),
+            _ => RareRef::NONE,
+        };
+        Some((rare, removed.arg))
     }
 
     /// Like [`Ready::remove`], for entries that nothing hangs on.
