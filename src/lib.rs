@@ -1,20 +1,20 @@
 //! evloop: an event loop with asyncio's semantics for C and everything that can call C.
 //!
-//! The C interface is `include/evloop.h`, made from [`ffi`]; this is the core that it
-//! calls, usable from Rust as well. See `docs/design.md` for the turn and the layers.
+//! The C interface is `include/evloop.h`, made from [`ffi`]. This is the same core for Rust, with
+//! closures as callbacks; whatever safe code does with it is sound. See `docs/design.md` for the turn and
+//! the layers.
 //!
 //! What each method promises stands with the C function of the same name (`loop_call_soon`
-//! is [`Loop::call_soon`]). A callback is a closure; its release drops it, exactly once.
+//! is [`Loop::call_soon`]). The library drops each closure exactly once: after its last run, after a
+//! cancel, with the loop, or before an error is returned. A panic in a closure passes through the run
+//! call to its caller, as a C++ exception does, and the loop can be run again.
 //!
 //! ```
-//! use evloop::callback::once;
 //! use evloop::{Ended, Loop, Options};
 //!
 //! // A clock that jumps: the hour below is over at once.
 //! let on = Loop::with_options(&Options { virtual_clock: true, ..Options::default() })?;
-//! let (callback, release) = once(|on: &Loop| println!("it is {} ns", on.clock()));
-//! let timer = on.call_later(3_600_000_000_000, callback)?;
-//! on.set_release(timer, Some(release))?;
+//! on.call_later(3_600_000_000_000, |on| println!("it is {} ns", on.clock()))?;
 //! assert_eq!(on.run()?, Ended::OutOfWork);
 //! assert_eq!(on.clock(), 3_600_000_000_000);
 //! # Ok::<(), evloop::Error>(())
@@ -26,11 +26,11 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/ready.rs)");
 
-// Where `unsafe` lives, and nowhere else: C functions as values, the C boundary, the
+// Where `unsafe` lives, and nowhere else: C functions as values, the C boundary and closures, the
 // system, a counted pointer whose making can fail, the cursors of the queues, and two instructions of the
 // processor's.
 #[allow(unsafe_code)]
-pub mod callback;
+mod callback;
 #[allow(unsafe_code)]
 mod clock;
 #[allow(unsafe_code)]
@@ -57,6 +57,8 @@ mod releases;
 mod remote;
 #[allow(unsafe_code)]
 mod ring;
+#[allow(unsafe_code)]
+mod rust;
 mod slots;
 mod sync;
 #[allow(unsafe_code)]
@@ -65,10 +67,16 @@ mod timers;
 mod watchers;
 mod wheel;
 
+/// Where the files of this crate are, as the compiler names them, with the separator.
+const SOURCE_FOLDER: &str = {
+    let (folder, _) = file!().split_at(file!().len() - "lib.rs".len());
+    folder
+};
+
 pub use error::{Error, Result};
-pub use event_loop::{Ended, Loop, News, Options, Pulled};
+pub use event_loop::Ended;
 pub use handle::RawHandle;
 pub use hooks::When;
 pub use rare::Missed;
-pub use remote::Remote;
+pub use rust::{Loop, Options, Remote};
 pub use timers::NEVER;
