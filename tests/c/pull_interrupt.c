@@ -1,9 +1,11 @@
-/* link: -lpthread */
+/* link: -rdynamic -lpthread */
 /* Pull mode: an ON_INTERRUPT hook without a callback is handed out when a signal
  * has interrupted the wait, so that a language runs its own signal handlers. */
 #define _GNU_SOURCE 1
 #include "host_support.h"
 #include "signal_storm.h"
+
+#include "count_allocations.h"
 
 static loop_t *loop;
 static loop_event_t events[16];
@@ -105,5 +107,22 @@ TEST(a_hook_that_is_ready_is_no_work) {
   CHECK_EQ(loop_has_work(loop), 0);
   CHECK_EQ(wait_for_signal(1), 1);
   CHECK_EQ(loop_has_work(loop), 0);
+  free_loop(loop);
+}
+
+/* The first thing that is ever ready needs memory. */
+TEST(a_signal_is_not_lost_for_want_of_memory) {
+  loop = new_loop(LOOP_PULL);
+  loop_handle_t hook = add(NULL, NULL);
+  storm_begin(ignore_signal);
+  heap.refused = 0;
+  heap.refusals = 1000000;
+  heap.refuse_at = heap.asked + 1;
+  CHECK_EQ(loop_next_events(loop, events, 16, -1), -ENOMEM);
+  heap.refuse_at = 0;
+  storm_end();
+  CHECK_EQ(loop_next_events(loop, events, 16, 0), 1);
+  CHECK_EQ(events[0].handle, hook);
+  CHECK_EQ(loop_next_events(loop, events, 16, 0), 0);
   free_loop(loop);
 }
