@@ -6,8 +6,8 @@ use super::{drive, status, with};
 use crate::error::{Error, Result};
 use crate::event_loop::{Loop, Options};
 use std::ffi::{c_int, c_void};
-use std::panic::{self, Location};
-use std::sync::Once;
+use std::panic::{self, Location, PanicHookInfo};
+use std::sync::{Once, OnceLock};
 
 /// Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
 pub const LOOP_STRICT_POLL: u32 = 1;
@@ -126,15 +126,19 @@ fn check_options(given: LoopOptions) -> Result<Options> {
 /// panics, in a Rust program that this is linked into, are told as before.
 pub(super) fn keep_panics_quiet() {
     static ONCE: Once = Once::new();
+    // In a static, so that the closure below captures nothing and needs no memory.
+    static OTHERS: OnceLock<Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>> = OnceLock::new();
     // (A thread that panics, and makes a loop in a destructor, may not change the hook. And this crate's
     // own tests shall say why they fail.)
     if ONCE.is_completed() || std::thread::panicking() || cfg!(test) {
         return;
     }
     ONCE.call_once(|| {
-        let others = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            if !info.location().is_some_and(is_ours) {
+        let _ = OTHERS.set(panic::take_hook());
+        panic::set_hook(Box::new(|info| {
+            if let Some(others) = OTHERS.get()
+                && !info.location().is_some_and(is_ours)
+            {
                 others(info);
             }
         }));
