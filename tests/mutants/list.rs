@@ -362,8 +362,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "11 memory",
         "a_burst_of_cancelled_ones_is_kept",
-        "in_use + self.count >= self.needed + Self::MORE",
-        "in_use + self.count == u32::MAX && self.needed + Self::MORE > 0",
+        "self.all > self.needed + Self::MORE",
+        "self.all > u32::MAX - Self::MORE",
     ),
     mutant(
         "11 memory",
