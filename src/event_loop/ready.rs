@@ -115,8 +115,7 @@ impl Packed {
             Err(number) => number,
         };
         let (kind, lower) = (number >> 32, number as u32);
-        let bits = arg.addr() as u64;
-        let id = SlotId { index: (bits >> 32) as u32, generation: bits as u32 };
+        let id = self.slot();
         match kind {
             PULLED => Entry::Soon { callback: Callback::pulled(arg), unref },
             RARE_SOON => Entry::RareSoon { rare: RareRef::from_bits(lower), arg, unref },
@@ -125,6 +124,13 @@ impl Packed {
             HOOK => Entry::Hook { id },
             _ => Entry::Gone,
         }
+    }
+
+    /// What stands in the place of the argument.
+    #[inline(always)]
+    fn slot(self) -> SlotId {
+        let bits = self.arg.addr() as u64;
+        SlotId { index: (bits >> 32) as u32, generation: bits as u32 }
     }
 
     #[inline]
@@ -254,6 +260,13 @@ impl Ready {
         self.get_live(sequence).map(Packed::entry)
     }
 
+    /// The timer whose entry has this number, if it is a timer's.
+    #[inline(always)] // in the dispatch of timers
+    pub fn timer_at(&self, sequence: u64) -> Option<SlotId> {
+        let packed = self.ring.get(sequence)?;
+        (packed.head.marked(false) == head(TIMER, 0)).then(|| packed.slot())
+    }
+
     /// Puts `entry`, which is like the old one but for its details, in its place.
     pub fn set(&self, sequence: u64, entry: Entry) {
         if self.get_live(sequence).is_some() {
@@ -368,6 +381,8 @@ mod tests {
             assert_eq!(read(), format!("{written:?}"));
             ready.set_unref(sequence, true);
             assert_eq!(read(), format!("{unref:?}"));
+            let timer = matches!(written, Entry::Timer { .. }).then_some(id);
+            assert_eq!(ready.timer_at(sequence), timer);
             ready.set_unref(sequence, matches!(written, Entry::Hook { .. }));
             assert_eq!(read(), format!("{written:?}"));
         }

@@ -88,6 +88,17 @@ TEST(a_cancel_holds_for_a_hook_that_did_not_fit) {
   free_loop(loop);
 }
 
+TEST(a_hook_that_is_cancelled_leaves_nothing_to_do) {
+  loop = new_loop(LOOP_PULL);
+  add(NULL, "first");
+  loop_handle_t second = add(NULL, "second");
+  CHECK_EQ(wait_for_signal(1), 1);
+  CHECK_EQ(loop_timeout(loop), 0);
+  CHECK_EQ(loop_cancel(loop, second), 0);
+  CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
+  free_loop(loop);
+}
+
 TEST(hooks_with_a_callback_are_called_beside_it) {
   int runs = 0;
   loop = new_loop(LOOP_PULL);
