@@ -9,6 +9,7 @@
 mod callbacks;
 mod dispatch;
 mod embedding;
+mod ghosts;
 mod handles;
 mod pull;
 mod turn;
@@ -183,7 +184,7 @@ pub struct Loop {
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: Posts,
     poller: RefCell<Poller>,
-    ghosts: Cell<watching::Ghosts>,
+    ghosts: Cell<ghosts::Ghosts>,
     /// No run looks after the loop: none is on the stack, or a callback has flushed.
     is_resting: Cell<bool>,
     /// At rest, and whoever brings work from another thread has to tell the host.
@@ -212,13 +213,13 @@ impl Loop {
 
     /// A loop with these options.
     pub fn with_options(options: &Options) -> Result<Box<Loop>> {
+        let process = Process::current();
         let (poller, waker) = Poller::new(options.max_events, options.timer_slack)?;
         let clock = match options.virtual_clock || options.manual_clock {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
             false => Clock::System,
         };
         let bound_to = if options.bound { thread::current() } else { NOBODY };
-        let process = Process::current();
         try_box(Loop {
             owner: AtomicUsize::new(bound_to),
             plain_here: AtomicUsize::new(process.here()),
@@ -240,7 +241,7 @@ impl Loop {
             releases: Releases::new(),
             incoming: Posts::new(),
             poller: RefCell::new(poller),
-            ghosts: Cell::new(watching::Ghosts::NONE),
+            ghosts: Cell::new(ghosts::Ghosts::NONE),
             is_resting: Cell::new(true),
             hears_rings: Cell::new(false),
             is_embedded: Cell::new(false),

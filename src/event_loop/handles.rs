@@ -149,7 +149,8 @@ impl Loop {
         Ok(match self.find(handle) {
             Err(_) | Ok(Found::Running(_)) => false,
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
-            Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
+            Ok(Found::Watch(id)) => !self.watchers.borrow_mut().slots.at(id.index).is_detached(),
+            Ok(Found::Queued(_) | Found::Hook(_)) => true,
         })
     }
 
