@@ -33,13 +33,13 @@ static const struct way {
     {SETTIME, EINVAL, TOLD},  {SETTIME, ECANCELED, TOLD}, {WRITE, EINTR, HIDDEN},   {READ, EINTR, HIDDEN},
     {POLL, EINTR, HIDDEN},    {POLL, ENOMEM, HIDDEN},     {POLL, EINVAL, HIDDEN},   {NAP, EINTR, HIDDEN},
     {DUP3, EINTR, HIDDEN},    {DUP3, EBUSY, TOLD},        {DUP3, EMFILE, TOLD},     {PRCTL, EINVAL, HIDDEN},
-    {PRCTL, EPERM, HIDDEN},
+    {PRCTL, EPERM, HIDDEN},   {KCMP, EPERM, HIDDEN},      {KCMP, ENOSYS, HIDDEN},
 };
 
 static const char *const names[] = {
     "epoll_create1", "EPOLL_CTL_ADD", "EPOLL_CTL_MOD",   "EPOLL_CTL_DEL", "epoll_wait",
     "epoll_pwait2",  "eventfd",       "timerfd_create",  "timerfd_settime", "write",
-    "read",          "poll", "nanosleep", "dup3", "prctl"};
+    "read",          "poll", "nanosleep", "dup3", "prctl", "kcmp"};
 
 enum { CALLS = sizeof names / sizeof *names, WAYS = sizeof ways / sizeof *ways };
 
