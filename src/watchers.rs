@@ -564,6 +564,8 @@ impl Watchers {
     /// The file behind `fd` is gone: its watchers are silent from now on. `let_go` makes what they
     /// have in the ready queue void, and tells those that asked for it CLOSED; where it has no memory
     /// for this, [`Watchers::tell_owed`] does it later.
+    #[cold]
+    #[inline(never)]
     pub fn detach_all(&mut self, fd: i32, mut let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>) {
         let first = |fds: &Sparse<Fd, 256>| fds.get(fd as usize).map_or(NONE, |entry| entry.first);
         while first(&self.fds) != NONE {

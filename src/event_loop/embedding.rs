@@ -4,7 +4,7 @@
 
 use super::Loop;
 use crate::callback::WakeHook;
-use crate::clock::{Clock, monotonic};
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::remote::Remote;
 use crate::timers::NEVER;
@@ -37,10 +37,6 @@ impl Loop {
         let left = match self.timers.borrow_mut().next() {
             NEVER => NEVER,
             next => next.saturating_sub(self.clock.now()),
-        };
-        let left = match self.next_renewal() {
-            time if time != u64::MAX && self.is_embedded.get() => left.min(time.saturating_sub(monotonic())),
-            _ => left,
         };
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
     }
