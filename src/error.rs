@@ -131,6 +131,8 @@ impl Error {
     pub const UNWATCHABLE: Error = Error(-libc::EPERM);
     /// A descriptor that is negative, closed, or was never opened.
     pub const BAD_FD: Error = Error(-libc::EBADF);
+    /// -ENOENT: another file is behind the descriptor.
+    pub const NO_FILE: Error = Error(-libc::ENOENT);
 
     /// The error that a system call has just left in `errno`.
     pub fn last_os() -> Error {

@@ -10,6 +10,7 @@ pub mod callback;
 mod dispatch;
 #[allow(unsafe_code)] // the hook behind an atomic pointer
 mod doorbell;
+mod ghosts;
 pub mod handle;
 mod handles;
 pub mod hooks;
@@ -198,7 +199,7 @@ pub struct Loop {
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: Posts,
     poller: RefCell<Poller>,
-    ghosts: Cell<registration::Ghosts>,
+    ghosts: Cell<ghosts::Ghosts>,
     /// No run looks after the loop: none is on the stack, or a callback has flushed.
     is_resting: Cell<bool>,
     /// At rest, and whoever brings work from another thread has to tell the host.
@@ -227,13 +228,13 @@ impl Loop {
 
     /// A loop with these options.
     pub fn with_options(options: &Options) -> Result<Box<Loop>> {
+        let process = Process::current();
         let (poller, waker) = Poller::new(options.max_events, options.timer_slack)?;
         let clock = match options.virtual_clock || options.manual_clock {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
             false => Clock::System,
         };
         let bound_to = if options.bound { thread::current() } else { NOBODY };
-        let process = Process::current();
         try_box(Loop {
             owner: AtomicUsize::new(bound_to),
             plain_here: AtomicUsize::new(process.here()),
@@ -256,7 +257,7 @@ impl Loop {
             releases: Releases::new(),
             incoming: Posts::new(),
             poller: RefCell::new(poller),
-            ghosts: Cell::new(registration::Ghosts::NONE),
+            ghosts: Cell::new(ghosts::Ghosts::NONE),
             is_resting: Cell::new(true),
             hears_rings: Cell::new(false),
             is_embedded: Cell::new(false),

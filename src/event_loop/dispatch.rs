@@ -14,7 +14,7 @@ use crate::event_loop::hooks::When;
 use crate::event_loop::ready::{Entry, Next, Packed};
 use crate::event_loop::side_table::Missed;
 use crate::event_loop::timer::State;
-use crate::event_loop::watch::ONESHOT;
+use crate::event_loop::watch::{ONESHOT, Truth};
 use crate::sys::clock;
 use std::ffi::c_void;
 
@@ -216,11 +216,20 @@ impl Loop {
         watch.pending = 0;
         let watch = watchers.slots.get(id)?;
         // What a budget, an exception or an outer run left lying must still be true.
-        let reported = match watchers.is_true(watch) {
-            Some(true) => reported,
-            Some(false) => return None,
-            None => self.poller.borrow().look(watch.fd, watch.mask()),
+        let reported = match watchers.truth(watch) {
+            Truth::Told => reported,
+            Truth::Over => return None,
+            kept => {
+                let (fd, mask) = (watch.fd, watch.mask());
+                // (Asked for by its number, so not of another file that has it by now.)
+                if !self.is_same_file(&watchers, fd).ok()? {
+                    self.detach(&mut watchers, fd);
+                    return None;
+                }
+                if kept == Truth::Kept { reported } else { self.poller.borrow().look(fd, mask) }
+            }
         };
+        let watch = watchers.slots.get(id)?;
         let events = watch.share_of(reported);
         if events == 0 {
             return None;

@@ -167,7 +167,8 @@ impl Loop {
             Ok(Found::Running(handle)) => self.is_handed_out(handle),
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
             Ok(Found::Object(id)) => self.is_object_active(id),
-            Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
+            Ok(Found::Watch(id)) => !self.watchers.borrow_mut().slots.at(id.index).is_detached(),
+            Ok(Found::Queued(_) | Found::Hook(_)) => true,
         })
     }
 

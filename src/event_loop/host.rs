@@ -14,7 +14,12 @@ impl Loop {
     pub fn fd(&self) -> Result<i32> {
         self.check()?;
         let fd = self.poller.borrow_mut().embed()?;
-        self.is_embedded.set(true);
+        if !self.is_embedded.replace(true) {
+            // The numbers may be some that the user has closed: no watcher means them any more.
+            let mut watchers = self.watchers.borrow_mut();
+            let numbers = self.poller.borrow().host_numbers();
+            numbers.into_iter().for_each(|number| self.detach(&mut watchers, number));
+        }
         // (With a hook it hears them already, and may have told of one.)
         if self.is_resting.get() && !self.hears_rings.get() {
             self.hear_rings();
@@ -79,14 +84,20 @@ impl Loop {
         }
         self.check_thread_after_fork()?;
         let mut watchers = self.watchers.borrow_mut();
-        let registrations = watchers.registrations_to_vec()?;
+        let mut poller = self.poller.borrow_mut();
+        let mut registrations = watchers.registrations_to_vec()?;
+        // Another file may be behind a number by now, which nobody has asked to watch.
+        registrations.retain(|change| {
+            let is_same = poller.is_inherited(*change);
+            if !is_same {
+                self.detach(&mut watchers, change.fd);
+            }
+            is_same
+        });
         self.shared.renew_waker()?;
-        self.poller.borrow_mut().after_fork()?;
+        poller.after_fork(&registrations)?;
         self.shared.after_fork()?;
-        for change in registrations {
-            watchers.lost_registration(change.fd);
-        }
-        drop(watchers);
+        drop((watchers, poller));
         self.process.adopt();
         // Whoever rang before the fork told the parent: here nobody has been told.
         if self.hears_rings.get() {
@@ -171,7 +182,7 @@ impl Loop {
         if self.is_embedded.get() {
             self.end_ghosts_for_host(&mut watchers, &mut poller);
         }
-        let told = self.tell_kernel(&mut watchers, &poller);
+        let told = self.tell_kernel(&mut watchers, &poller, self.is_embedded.get());
         drop(watchers);
         if !self.is_embedded.get() {
             return told;
@@ -180,6 +191,7 @@ impl Loop {
             Clock::System => self.timers.borrow_mut().next(),
             Clock::Virtual { .. } => NEVER,
         };
+        let deadline = deadline.min(self.next_renewal());
         // Also when the kernel has no room for a change: the host must hear of the rest, and comes to
         // try again.
         poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)

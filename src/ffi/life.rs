@@ -122,12 +122,14 @@ fn check_options(given: LoopOptions) -> Result<Options> {
     })
 }
 
+type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
 /// A bug of the library prints nothing: its message is kept by the loop that was hit. Everybody else's
 /// panics, in a Rust program that this is linked into, are told as before.
 pub(super) fn keep_panics_quiet() {
     static ONCE: Once = Once::new();
     // In a static, so that the closure below captures nothing and needs no memory.
-    static OTHERS: OnceLock<Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>> = OnceLock::new();
+    static OTHERS: OnceLock<PanicHook> = OnceLock::new();
     // (A thread that panics, and makes a loop in a destructor, may not change the hook. And this crate's
     // own tests shall say why they fail.)
     if ONCE.is_completed() || std::thread::panicking() || cfg!(test) {

@@ -311,7 +311,7 @@ impl Bytes<'_> {
             EDGE,
             ALWAYS,
             READABLE | WRITABLE | PRIORITY | HANGUP | READ_CLOSED,
-            64 | READABLE,
+            128 | READABLE,
         ];
         let mask = MASKS[self.below(MASKS.len())];
         if self.setup.dups { mask & !EDGE } else { mask }
