@@ -6,3 +6,6 @@ pub use std::sync::{Mutex, MutexGuard};
 pub use std::thread::yield_now;
 
 pub use crate::thread::current as this_thread;
+
+/// So many threads inside a wake hook at once are told apart.
+pub const KNOWN_CALLERS: usize = 8;

@@ -544,8 +544,9 @@ impl Watchers {
         self.changed != LAST
     }
 
-    /// The next thing that the kernel has to be told before a wait, if any.
-    pub fn next_change(&mut self) -> Option<Change> {
+    /// The next thing that the kernel has to be told before a wait, if any. With `pauses` also of
+    /// descriptors that nobody wants to hear from: a host would be woken for nothing.
+    pub fn next_change(&mut self, pauses: bool) -> Option<Change> {
         while self.has_changes() {
             let fd = self.changed;
             let entry = self.fd_mut(fd);
@@ -560,7 +561,7 @@ impl Watchers {
             let (what, generation) = match (state & REGISTERED != 0, events) {
                 (false, 0) => continue,
                 (false, _) => (What::Add, generation.wrapping_add(1)),
-                (true, 0) if kernel == EDGE || is_pause_lazy(state) => continue,
+                (true, 0) if kernel == EDGE || (!pauses && is_pause_lazy(state)) => continue,
                 (true, 1..) if events == kernel && state & REARM == 0 => continue,
                 (true, _) => (What::Modify, generation),
             };

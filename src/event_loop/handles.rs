@@ -23,7 +23,7 @@ enum Found {
 impl Loop {
     #[inline]
     fn find(&self, handle: RawHandle) -> Result<Found> {
-        let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
+        let found = match Handle::from_raw(handle).ok_or_else(|| Error::of_handle(handle))? {
             Handle::Soon(sequence) => match self.ready.get(sequence) {
                 Some(Entry::Soon { .. } | Entry::RareSoon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
@@ -94,7 +94,7 @@ impl Loop {
             Found::Hook(id) => {
                 let removed = self.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
-                    self.end_rare(hook.rare, hook.callback.arg);
+                    self.end_source(handle, hook.rare, hook.callback.arg);
                 }
             }
         }
@@ -124,8 +124,33 @@ impl Loop {
     pub(super) fn end_timer(&self, id: SlotId) {
         let ended = self.timers.borrow_mut().remove(id);
         if let Some((rare, arg)) = ended {
-            self.end_rare(rare, arg);
+            self.end_source(Handle::Slot(Kind::Timer, id).to_raw(), rare, arg);
         }
+    }
+
+    /// Frees the rare things of a source that was ended by a call: its release falls due, but not
+    /// before its callback has returned.
+    #[inline]
+    pub(super) fn end_source(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) {
+        if rare.is_some() && !self.leave_to_callback(handle, rare, arg) {
+            self.end_some_rare(rare, arg);
+        }
+    }
+
+    /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
+    /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
+    /// may be released.)
+    fn leave_to_callback(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) -> bool {
+        let ended = Current { handle, rare, arg };
+        if let Some(running) = self.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
+            *running = ended;
+            return true;
+        }
+        let is_current = self.current.handle() == handle;
+        if is_current {
+            self.current.set(ended);
+        }
+        is_current
     }
 
     /// Frees the rare things of a source that has ended; its release falls due.
@@ -304,14 +329,14 @@ impl Loop {
             // the parent's.
             let removed = self.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {
-                self.end_rare(watch.rare, watch.arg);
+                self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.rare, watch.arg);
             }
         }
         from = 0;
         while let Some(id) = self.next_after(&mut from, |from| self.hooks.borrow().slots.first_from(from)) {
             let removed = self.hooks.borrow_mut().remove(id);
             if let Some(hook) = removed {
-                self.end_rare(hook.rare, hook.callback.arg);
+                self.end_source(Handle::Slot(Kind::Hook, id).to_raw(), hook.rare, hook.callback.arg);
             }
         }
         Ok(())

@@ -190,7 +190,7 @@ impl Loop {
             // nothing of it any more if the descriptor was closed before.
             let _ = self.poller.borrow().change(change);
         }
-        self.end_rare(removed.rare, removed.arg);
+        self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
         Ok(())
     }
 
@@ -238,7 +238,7 @@ impl Loop {
 
     /// Passes on what changed since the last wait.
     pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
-        while let Some(change) = watchers.next_change() {
+        while let Some(change) = watchers.next_change(self.is_embedded.get()) {
             let mut result = poller.change(change);
             if result.is_err_and(|error| error.is_os(libc::EEXIST)) {
                 result = poller.change(Change { what: What::Modify, ..change });

@@ -25,7 +25,7 @@ impl Kernel {
     /// Tells the kernel what it has to be told, and how often that was.
     fn flush(&mut self) -> Vec<(What, u32)> {
         let mut told = Vec::new();
-        while let Some(change) = self.0.next_change() {
+        while let Some(change) = self.0.next_change(false) {
             self.0.told(change);
             told.push((change.what, change.events));
         }
