@@ -172,6 +172,8 @@ impl Loop {
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.check()?;
         Ok(match self.find(handle) {
+            // (What is negative is an error that was passed on.)
+            Err(error) if handle < 0 => return Err(error),
             Err(_) | Ok(Found::Running(_)) => false,
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
             Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
