@@ -372,10 +372,22 @@ int loop_run_ready(loop_t *loop, uint64_t budget_ns);
  *
  * With no run on the stack it is remembered: the next run makes one turn that does not
  * wait, and returns. Several calls before that count as one. A run that ends by an exception has
- * used it up as well. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
+ * used it up as well. A callback that runs the loop (a dialog) makes another run the innermost:
+ * see loop_stop_all. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
  * handlers too.
  */
 int loop_stop(loop_t *loop);
+
+/**
+ * Ends every run on the stack, each when its present snapshot has run: the program shall end while
+ * a callback runs the loop (a dialog).
+ *
+ * The runs end one after the other, from the innermost outwards, as each comes between two turns.
+ * A run that a callback begins after one of them has ended ("save before you go?") is not
+ * ended. With no run on the stack it is remembered, as loop_stop is. Returns 0, LOOP_ENULL,
+ * LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
+ */
+int loop_stop_all(loop_t *loop);
 
 /**
  * How many run calls of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
@@ -1068,6 +1080,21 @@ int loop_next_events(loop_t *loop,
  * while the machine is suspended; with LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are the
  * loop's own.
  */
+
+/**
+ * A microsecond.
+ */
+#define LOOP_US UINT64_C(1000)
+
+/**
+ * A millisecond: `20 * LOOP_MS`.
+ */
+#define LOOP_MS UINT64_C(1000000)
+
+/**
+ * A second.
+ */
+#define LOOP_SECOND UINT64_C(1000000000)
 
 /**
  * Never, as a signed time.

@@ -139,6 +139,21 @@ impl Error {
         std::io::Error::last_os_error().into()
     }
 
+    /// What a function answers that returns an error number instead of setting `errno`.
+    pub fn from_os(errno: i32) -> Error {
+        Error(-errno)
+    }
+
+    /// What a number is that is given for a handle and is none: an error, passed on by a caller
+    /// who has not looked at it, or nothing at all.
+    #[cold]
+    pub(crate) fn of_handle(raw: i64) -> Error {
+        match i32::try_from(raw) {
+            Ok(code) if code < 0 => Error(code),
+            _ => Error::STALE,
+        }
+    }
+
     /// The negative number of the C interface.
     pub const fn code(self) -> i32 {
         self.0

@@ -43,10 +43,10 @@ use crate::event_loop::watch::Watchers;
 use crate::sys::Poller;
 use crate::sys::clock::Clock;
 use crate::sys::fork::Process;
-use crate::sys::thread;
+use crate::sys::thread::{self, Binding};
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 pub use pull::{News, Pulled};
 pub use run::Ended;
@@ -94,6 +94,8 @@ impl Default for Options {
 const NOBODY: usize = 0;
 const CLOSED: usize = 1;
 const POISONED: usize = 2;
+/// At rest, and bound to a thread: [`Binding`] knows to which.
+const BOUND: usize = 3;
 /// A value of `plain_here` that no place has.
 const NOWHERE: usize = 0;
 
@@ -101,9 +103,19 @@ const NOWHERE: usize = 0;
 #[derive(Clone, Copy)]
 struct Current {
     handle: RawHandle,
-    /// Of a soon-callback: it has no slot that remembers these.
+    /// Of a soon-callback, or of a source that has ended since: it has no slot that remembers these.
     rare: RareRef,
     arg: *mut c_void,
+}
+
+/// When the host's hook is called. It may throw, and so not where a bug is caught.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum HookCalls {
+    AtOnce,
+    /// A guarded call has begun, and nothing has come of it yet.
+    Later,
+    /// It is to be called after the guarded call.
+    Owed,
 }
 
 impl Current {
@@ -169,13 +181,13 @@ impl CurrentCell {
 
 /// An event loop. See `include/evloop.h` for what it promises.
 pub struct Loop {
-    /// The thread that may use the loop now: one that runs it or that it is bound to. `Relaxed`:
-    /// a thread asks whether it is itself; to hand a loop over in order is its users' to do.
+    /// The thread that runs the loop now, or what is the matter while none does. `Relaxed`: a
+    /// thread asks whether it is itself; to hand a loop over in order is its users' to do.
     owner: AtomicUsize,
     /// Where ([`Process::here`]) calls need not ask further: see `is_plain`. `Relaxed` as `owner`.
     plain_here: AtomicUsize,
     process: Process,
-    bound_to: usize,
+    bound_to: Binding,
     /// Strict, or with a virtual clock.
     always_polls: bool,
     poll_gap: u64,
@@ -200,13 +212,21 @@ pub struct Loop {
     incoming: Posts,
     poller: RefCell<Poller>,
     ghosts: Cell<ghosts::Ghosts>,
-    /// No run looks after the loop: none is on the stack, or a callback has flushed.
+    /// No run looks after the loop: none is on the stack, or a callback has flushed or has run
+    /// the loop itself.
     is_resting: Cell<bool>,
     /// At rest, and whoever brings work from another thread has to tell the host.
     hears_rings: Cell<bool>,
     /// Somebody has asked for the host's descriptor.
     is_embedded: Cell<bool>,
-    has_hook: Cell<bool>,
+    /// Changed by the loop's thread alone; `Relaxed` for those that ask without being it.
+    has_hook: AtomicBool,
+    /// There is something to do when the loop comes to rest: for a host, or as it is bound.
+    minds_rest: Cell<bool>,
+    /// Whether the host's hook may be called now.
+    hook_calls: Cell<HookCalls>,
+    /// A request to stop all runs is under way: those so deep or less are still to end. 0: none is.
+    stops_up_to: Cell<u32>,
     /// At rest, and with a host that has to be told of changes.
     tells_host: Cell<bool>,
     /// What the host's hook knows.
@@ -234,10 +254,12 @@ impl Loop {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
             false => Clock::System,
         };
-        let bound_to = if options.bound { thread::current() } else { NOBODY };
+        let bound_to = if options.bound { Binding::to_current()? } else { Binding::none() };
+        // A bound loop that rests is nobody's without a question.
+        let plain_here = if options.bound { NOWHERE } else { process.here() };
         try_box(Loop {
-            owner: AtomicUsize::new(bound_to),
-            plain_here: AtomicUsize::new(process.here()),
+            owner: AtomicUsize::new(if options.bound { BOUND } else { NOBODY }),
+            plain_here: AtomicUsize::new(plain_here),
             process,
             bound_to,
             always_polls: options.strict_poll || clock.is_virtual(),
@@ -261,7 +283,10 @@ impl Loop {
             is_resting: Cell::new(true),
             hears_rings: Cell::new(false),
             is_embedded: Cell::new(false),
-            has_hook: Cell::new(false),
+            has_hook: AtomicBool::new(false),
+            minds_rest: Cell::new(options.bound),
+            hook_calls: Cell::new(HookCalls::AtOnce),
+            stops_up_to: Cell::new(0),
             tells_host: Cell::new(false),
             told_deadline: Cell::new(NEVER),
             told_work: Cell::new(false),
@@ -278,8 +303,28 @@ impl Loop {
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_mine() {
             true => Ok(()),
-            false => Err(self.refusal(self.owner.load(Ordering::Relaxed))),
+            false => self.check_bound(),
         }
+    }
+
+    /// It is not the calling thread that runs the loop, nor does the loop rest unbound.
+    #[cold]
+    fn check_bound(&self) -> Result<()> {
+        let owner = self.owner.load(Ordering::Relaxed);
+        match owner == BOUND && self.process.is_current() && self.bound_to.is_here() {
+            true => Ok(()),
+            false => Err(self.refusal(owner)),
+        }
+    }
+
+    /// Is it bound to a thread that has ended? Then nobody can do more with it than free it.
+    fn is_orphaned(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == BOUND && self.process.is_current() && self.bound_to.has_ended()
+    }
+
+    /// What `owner` is while no run is on the stack.
+    fn owner_at_rest(&self) -> usize {
+        if self.bound_to.is_some() { BOUND } else { NOBODY }
     }
 
     #[inline(always)]
@@ -294,7 +339,8 @@ impl Loop {
     ///
     /// One comparison: `plain_here` is the place (thread and process) where all that is so, if there
     /// is one. It may be a thread that does not run the loop now, as long as none does; a thread that
-    /// has made neither the loop nor its last run has the long way.
+    /// has made neither the loop nor its last run has the long way, and so has every thread while a
+    /// bound loop rests: who is it, then, takes more than a comparison.
     #[inline(always)]
     fn is_plain(&self) -> bool {
         self.plain_here.load(Ordering::Relaxed) == self.process.here()
@@ -302,7 +348,8 @@ impl Loop {
 
     /// After something of it has changed.
     fn set_plain_here(&self) {
-        let is_plain = self.is_mine() && !self.tells_host.get();
+        let rests_bound = self.depth.get() == 0 && self.bound_to.is_some();
+        let is_plain = self.is_mine() && !self.tells_host.get() && !rests_bound;
         self.plain_here.store(if is_plain { self.process.here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
@@ -356,6 +403,12 @@ impl Loop {
     pub fn stop(&self) -> Result<()> {
         self.check_open()?;
         self.shared.stop()
+    }
+
+    /// Ends every run on the stack, each after its snapshot. Any thread, signal handlers too.
+    pub fn stop_all(&self) -> Result<()> {
+        self.check_open()?;
+        self.shared.stop_all()
     }
 
     /// Ends a wait. Any thread, signal handlers too.
@@ -459,7 +512,12 @@ impl Loop {
     pub fn close(&self) -> Result<()> {
         match self.check() {
             // In a child of fork, or after a bug, closing is all that still works.
-            Err(Error::FORKED) => self.check_thread_after_fork()?,
+            Err(Error::FORKED) => {
+                self.check_thread_after_fork()?;
+                self.shared.refuse_in_hook()?;
+            }
+            // Its thread has ended: any other may free it.
+            Err(Error::WRONG_THREAD) if self.is_orphaned() => {}
             Ok(()) | Err(Error::PANIC) => self.shared.refuse_in_hook()?,
             Err(refused) => return Err(refused),
         }
@@ -487,7 +545,8 @@ impl Loop {
         self.owner.load(Ordering::Relaxed) == CLOSED
     }
 
-    /// Calls the release functions that are due. Only where no callback is on the stack.
+    /// Calls the release functions that are due. Only between turns, or when the loop is freed: what
+    /// is owed to a callback that is on the stack falls due when it has returned.
     #[inline]
     fn make_releases(&self) {
         if !self.releases.is_empty() || self.is_closed() {

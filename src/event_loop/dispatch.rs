@@ -111,7 +111,10 @@ impl Loop {
         };
         self.set_current(Kind::Watch, id, callback.arg);
         callback.call(self, fd, events);
-        self.current.clear();
+        // (Not cleared here: the next one takes its place, or the end of the snapshot does.)
+        if self.current.rare().is_some() {
+            self.end_current_rare();
+        }
         Ok(true)
     }
 
@@ -242,7 +245,8 @@ impl Loop {
         Some(Call::Fd(callback, fd, events))
     }
 
-    /// A soon-callback has returned that was given something rare meanwhile.
+    /// A callback has returned that has something rare by now: a soon-callback that was given it, or a
+    /// source that was ended meanwhile.
     #[cold]
     #[inline(never)]
     fn end_current_rare(&self) {
@@ -251,14 +255,13 @@ impl Loop {
         self.end_rare(current.rare, current.arg);
     }
 
-    /// The current callback has returned (or thrown): a one-shot is finished.
+    /// The current callback has returned (or thrown): a one-shot is finished, and so is what was ended
+    /// meanwhile.
     #[inline]
     pub(super) fn finish_current(&self) {
         let current = self.current.get();
         self.current.clear();
         match Handle::from_raw(current.handle) {
-            None => {}
-            Some(Handle::Soon(_)) => self.end_rare(current.rare, current.arg),
             Some(Handle::Slot(Kind::Timer, id)) => {
                 let _ = self.guarded(|| {
                     self.finish_timer(id, current.handle);
@@ -271,8 +274,9 @@ impl Loop {
                     Ok(())
                 });
             }
-            Some(Handle::Slot(Kind::Watch | Kind::Hook, _)) => {}
+            _ => {}
         }
+        self.end_rare(current.rare, current.arg);
     }
 
     pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {

@@ -25,7 +25,7 @@ enum Found {
 impl Loop {
     #[inline]
     fn find(&self, handle: RawHandle) -> Result<Found> {
-        let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
+        let found = match Handle::from_raw(handle).ok_or_else(|| Error::of_handle(handle))? {
             Handle::Soon(sequence) => match self.ready.get(sequence) {
                 Some(Entry::Soon { .. } | Entry::RareSoon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
@@ -97,7 +97,7 @@ impl Loop {
                 let removed = self.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
                     self.ready.discard(hook.pending);
-                    self.end_rare(hook.rare, hook.callback.arg);
+                    self.end_source(handle, hook.rare, hook.callback.arg);
                 }
             }
             Found::Object(id) => self.cancel_object(id),
@@ -140,8 +140,33 @@ impl Loop {
     pub(super) fn end_timer(&self, id: SlotId) {
         let ended = self.timers.borrow_mut().remove(id);
         if let Some((rare, arg)) = ended {
-            self.end_rare(rare, arg);
+            self.end_source(Handle::Slot(Kind::Timer, id).to_raw(), rare, arg);
         }
+    }
+
+    /// Frees the rare things of a source that was ended by a call: its release falls due, but not
+    /// before its callback has returned.
+    #[inline]
+    pub(super) fn end_source(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) {
+        if rare.is_some() && !self.leave_to_callback(handle, rare, arg) {
+            self.end_some_rare(rare, arg);
+        }
+    }
+
+    /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
+    /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
+    /// may be released.)
+    fn leave_to_callback(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) -> bool {
+        let ended = Current { handle, rare, arg };
+        if let Some(running) = self.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
+            *running = ended;
+            return true;
+        }
+        let is_current = self.current.handle() == handle;
+        if is_current {
+            self.current.set(ended);
+        }
+        is_current
     }
 
     /// Frees the rare things of a source that has ended; its release falls due.
@@ -163,6 +188,8 @@ impl Loop {
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.check()?;
         Ok(match self.find(handle) {
+            // (What is negative is an error that was passed on.)
+            Err(error) if handle < 0 => return Err(error),
             Err(_) => false,
             Ok(Found::Running(handle)) => self.is_handed_out(handle),
             Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
@@ -325,7 +352,8 @@ impl Loop {
         while let Some(id) = self.next_after(&mut from, |from| self.objects.borrow().slots.first_from(from)) {
             let removed = self.objects.borrow_mut().slots.remove(id);
             if let Some(member) = removed {
-                self.end_rare(member.rare, member.callback.arg);
+                let handle = Handle::Slot(Kind::Object, id).to_raw();
+                self.end_source(handle, member.rare, member.callback.arg);
             }
         }
         from = 0;
@@ -339,14 +367,14 @@ impl Loop {
             // the parent's.
             let removed = self.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {
-                self.end_rare(watch.rare, watch.arg);
+                self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.rare, watch.arg);
             }
         }
         from = 0;
         while let Some(id) = self.next_after(&mut from, |from| self.hooks.borrow().slots.first_from(from)) {
             let removed = self.hooks.borrow_mut().remove(id);
             if let Some(hook) = removed {
-                self.end_rare(hook.rare, hook.callback.arg);
+                self.end_source(Handle::Slot(Kind::Hook, id).to_raw(), hook.rare, hook.callback.arg);
             }
         }
         Ok(())

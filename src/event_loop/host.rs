@@ -2,12 +2,13 @@
 //! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
 //! the call that changes it. A loop without a host pays one branch a call, or none (`plain_here`).
 
-use super::Loop;
+use super::{HookCalls, Loop};
 use crate::error::{Error, Result};
 use crate::event_loop::callback::WakeHook;
 use crate::event_loop::inbox::Remote;
 use crate::event_loop::timer::NEVER;
 use crate::sys::clock::Clock;
+use std::sync::atomic::Ordering;
 
 impl Loop {
     /// The descriptor that is readable when the loop has anything to do.
@@ -15,16 +16,21 @@ impl Loop {
         self.check()?;
         let fd = self.poller.borrow_mut().embed()?;
         if !self.is_embedded.replace(true) {
-            // The numbers may be some that the user has closed: no watcher means them any more.
             let mut watchers = self.watchers.borrow_mut();
+            // The numbers may be some that the user has closed: no watcher means them any more.
             let numbers = self.poller.borrow().host_numbers();
             numbers.into_iter().for_each(|number| self.detach(&mut watchers, number));
+            // Some may be paused that the kernel was not told of: they would wake a host.
+            for change in watchers.registrations_to_vec()? {
+                watchers.try_again(change.fd);
+            }
         }
+        self.minds_rest.set(true);
         // (With a hook it hears them already, and may have told of one.)
         if self.is_resting.get() && !self.hears_rings.get() {
             self.hear_rings();
         }
-        self.settle()?;
+        self.flush()?;
         Ok(fd)
     }
 
@@ -46,8 +52,8 @@ impl Loop {
     pub fn flush(&self) -> Result<()> {
         self.check()?;
         self.settle()?;
-        if self.depth.get() > 0 && !self.is_resting.get() {
-            self.rest();
+        if self.depth.get() > 0 && !self.is_resting.get() && self.rest() {
+            self.call_hook();
         }
         Ok(())
     }
@@ -57,7 +63,8 @@ impl Loop {
         self.check()?;
         let is_some = hook.is_some();
         self.shared.set_hook(hook)?;
-        self.has_hook.set(is_some);
+        self.has_hook.store(is_some, Ordering::Relaxed);
+        self.minds_rest.set(self.has_host() || self.bound_to.is_some());
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
         if self.is_resting.get() && self.has_host() {
             self.shared.ring_again();
@@ -83,6 +90,9 @@ impl Loop {
             return Err(Error::CLOSED);
         }
         self.check_thread_after_fork()?;
+        self.shared.refuse_in_hook()?;
+        // (Harmless if something below fails.)
+        self.bound_to.move_here()?;
         let mut watchers = self.watchers.borrow_mut();
         let mut poller = self.poller.borrow_mut();
         let mut registrations = watchers.registrations_to_vec()?;
@@ -118,12 +128,55 @@ impl Loop {
         }
     }
 
-    /// No run looks after the loop from now on: its host does.
+    /// No run looks after the loop from now on: its host does. Returns whether the hook is to be called
+    /// as soon as all is in order.
     #[inline]
-    pub(super) fn rest(&self) {
+    pub(super) fn rest(&self) -> bool {
         self.is_resting.set(true);
-        if self.has_host() {
-            let _ = self.guarded(|| self.rest_with_host());
+        self.minds_rest.get() && self.rest_otherwise()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rest_otherwise(&self) -> bool {
+        match self.has_host() {
+            true => self.guarded(|| Ok(self.rest_with_host())).unwrap_or(false),
+            false => {
+                self.set_plain_here();
+                false
+            }
+        }
+    }
+
+    /// Calls the hook; inside a guarded call, when that is over.
+    pub(super) fn call_hook(&self) {
+        match self.hook_calls.get() {
+            HookCalls::AtOnce => self.shared.call_hook(),
+            HookCalls::Later | HookCalls::Owed => self.hook_calls.set(HookCalls::Owed),
+        }
+    }
+
+    /// Before a guarded call: the hook is not called in it. Returns whether
+    /// [`Loop::let_hook_go`] has to follow.
+    #[inline]
+    pub(crate) fn hold_hook(&self) -> bool {
+        self.has_hook.load(Ordering::Relaxed) && self.hold_hook_here()
+    }
+
+    #[cold]
+    fn hold_hook_here(&self) -> bool {
+        let holds = self.check().is_ok() && self.hook_calls.get() == HookCalls::AtOnce;
+        if holds {
+            self.hook_calls.set(HookCalls::Later);
+        }
+        holds
+    }
+
+    /// Calls the hook if that is owed. It may throw.
+    #[cold]
+    pub(crate) fn let_hook_go(&self) {
+        if self.hook_calls.replace(HookCalls::AtOnce) == HookCalls::Owed {
+            self.shared.call_hook();
         }
     }
 
@@ -134,21 +187,18 @@ impl Loop {
         self.shared.end_run();
     }
 
-    #[inline(never)]
-    fn rest_with_host(&self) -> Result<()> {
+    fn rest_with_host(&self) -> bool {
         self.hear_rings();
         if !self.process.is_current() {
             // A callback has forked, and this is the child: the rest is the parent's.
-            return Ok(());
+            return false;
         }
-        let settled = self.settle();
+        // What cannot be told now (no memory) is told before the next wait.
+        let _ = self.settle();
         self.told_deadline.set(self.timers.borrow_mut().next());
         self.told_work.set(self.is_work_left());
         // Posts that came while the run ended, too late for it, with nobody told.
-        if self.shared.has_something() {
-            self.shared.call_hook();
-        }
-        settled
+        self.has_requests()
     }
 
     /// A run looks after the loop again.
@@ -170,7 +220,7 @@ impl Loop {
 
     #[inline]
     fn has_host(&self) -> bool {
-        self.is_embedded.get() || self.has_hook.get()
+        self.is_embedded.get() || self.has_hook.load(Ordering::Relaxed)
     }
 
     /// Passes everything on that the host's descriptor depends on.
@@ -200,7 +250,8 @@ impl Loop {
     /// Would a run that must not wait find something, descriptors aside?
     fn is_work_left(&self) -> bool {
         if !self.ready.is_empty()
-            || self.shared.has_something()
+            || self.has_requests()
+            || !self.releases.is_empty()
             || !self.incoming.0.is_empty()
             || self.watchers.borrow().has_always()
         {
@@ -220,7 +271,7 @@ impl Loop {
         let told = self.told_work.replace(work);
         let more = work && !told;
         if earlier || more {
-            self.shared.call_hook();
+            self.call_hook();
         }
     }
 }

@@ -252,7 +252,8 @@ impl Loop {
         let Some(member) = objects.slots.remove(id) else { return };
         drop(objects);
         self.end_parts(member.parts);
-        self.end_rare(member.rare, member.callback.arg);
+        let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.end_source(handle, member.rare, member.callback.arg);
     }
 
     /// The callback of an object has returned.

@@ -210,7 +210,7 @@ impl Loop {
             // nothing of it any more if the descriptor was closed before.
             let _ = self.poller.borrow().change(change);
         }
-        self.end_rare(removed.rare, removed.arg);
+        self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
         Ok(())
     }
 

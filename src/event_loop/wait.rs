@@ -94,6 +94,7 @@ impl Loop {
                     self.call_hooks(When::OnInterrupt)?;
                 }
                 self.call_hooks(When::AfterWait)?;
+                self.between_turns()?;
             }
             // A wait that ended early, with nothing to show for it, goes on.
             if asked.found || limit == Limit::Poll || self.guarded(|| self.is_wait_over(limit))? {

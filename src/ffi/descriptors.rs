@@ -48,7 +48,7 @@
 //! -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
 //! loop_watch_update with LOOP_NOW asks the kernel in the call.
 
-use super::{fd_callback, long_number, number, quick, status, types, with};
+use super::{change, fd_callback, long_number, number, quick, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopFdCb, loop_handle_t};
@@ -98,14 +98,14 @@ pub const LOOP_NOW: u32 = 2048;
 /// -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
 /// LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_watch_fd(
+pub unsafe extern "C-unwind" fn loop_watch_fd(
     r#loop: *mut Loop,
     fd: c_int,
     events: u32,
     cb: LoopFdCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
+    long_number(change(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
 }
 
 /// Gives a watcher another mask with its flags; 0 pauses it.
@@ -125,7 +125,11 @@ pub unsafe extern "C" fn loop_watch_fd(
 /// knows; only loop_cancel is left), with LOOP_NOW also -ENOENT, or another
 /// one. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+pub unsafe extern "C-unwind" fn loop_watch_update(
+    r#loop: *mut Loop,
+    watch: loop_handle_t,
+    events: u32,
+) -> c_int {
     match quick(r#loop, |target| target.update_watch_at_once(watch, events).map(|()| 0)) {
         Some(code) => code,
         None => watch_update_long(r#loop, watch, events),
@@ -134,8 +138,8 @@ pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle
 
 #[cold]
 #[inline(never)]
-extern "C" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
-    status(with(r#loop, |target| target.update_watch(watch, events)))
+extern "C-unwind" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+    status(change(r#loop, |target| target.update_watch(watch, events)))
 }
 
 /// A watcher's mask with its flags: 0 when it is paused. Or an error: LOOP_ESTALE, LOOP_EKIND,

@@ -14,7 +14,7 @@
 //! nothing. It is an epoll set that contains another one: two of the five levels that Linux
 //! allows. It may be readable once although there is nothing to do.
 
-use super::{drive, get, long_number, number, status, types, with};
+use super::{change, drive, get, long_number, number, status, types, with};
 use crate::error::Error;
 use crate::event_loop::callback::WakeHook;
 use crate::event_loop::{Loop, News, Pulled};
@@ -29,8 +29,8 @@ use types::{LoopWakeCb, loop_handle_t};
 /// or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
 /// LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_fd(r#loop: *mut Loop) -> c_int {
-    number(with(r#loop, Loop::fd))
+pub unsafe extern "C-unwind" fn loop_fd(r#loop: *mut Loop) -> c_int {
+    number(change(r#loop, Loop::fd))
 }
 
 /// How long a host may wait before it should run the loop, for hosts that wait with a time
@@ -51,8 +51,8 @@ pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
 /// Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
 /// -ENOSPC), or another error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_flush(r#loop: *mut Loop) -> c_int {
-    status(with(r#loop, Loop::flush))
+pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
+    status(change(r#loop, Loop::flush))
 }
 
 /// Sets a function that is called when work, or an earlier deadline, comes while no run is on

@@ -9,7 +9,7 @@
 //! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
 
-use super::{long_number, number, quick, release, status, types, with};
+use super::{change, long_number, number, quick, release, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use types::{LoopReleaseCb, loop_handle_t};
@@ -23,7 +23,7 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// may be closed before or after. A callback may cancel itself and any other. Returns 0 or an
 /// error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+pub unsafe extern "C-unwind" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     match quick(r#loop, |target| target.cancel_at_once(handle).map(|()| 0)) {
         Some(code) => code,
         None => cancel_long(r#loop, handle),
@@ -32,8 +32,8 @@ pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -
 
 #[cold]
 #[inline(never)]
-extern "C" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
-    status(with(r#loop, |target| target.cancel(handle)))
+extern "C-unwind" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+    status(change(r#loop, |target| target.cancel(handle)))
 }
 
 /// May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
