@@ -147,15 +147,16 @@ impl Loop {
         }
     }
 
-    /// Before a guarded call: the hook is not called in it. Returns whether
-    /// [`Loop::let_hook_go`] has to follow.
+    /// Does the loop have a hook? Any thread may ask.
     #[inline]
-    pub(crate) fn hold_hook(&self) -> bool {
-        self.has_hook.load(Ordering::Relaxed) && self.hold_hook_here()
+    pub(crate) fn has_hook(&self) -> bool {
+        self.has_hook.load(Ordering::Relaxed)
     }
 
+    /// Before a guarded call: the hook is not called in it. Returns whether
+    /// [`Loop::let_hook_go`] has to follow.
     #[cold]
-    fn hold_hook_here(&self) -> bool {
+    pub(crate) fn hold_hook(&self) -> bool {
         let holds = self.check().is_ok() && self.hook_calls.get() == HookCalls::AtOnce;
         if holds {
             self.hook_calls.set(HookCalls::Later);
@@ -211,7 +212,7 @@ impl Loop {
 
     #[inline]
     fn has_host(&self) -> bool {
-        self.is_embedded.get() || self.has_hook.load(Ordering::Relaxed)
+        self.is_embedded.get() || self.has_hook()
     }
 
     /// Passes everything on that the host's descriptor depends on.
