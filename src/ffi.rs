@@ -65,19 +65,9 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
 /// the guard, since it may throw.
 fn change<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
     let target = get(pointer)?;
-    match target.has_hook() {
-        false => target.guarded(|| method(target)),
-        true => change_with_hook(target, method),
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn change_with_hook<T>(target: &Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
-    let holds_hook = target.hold_hook();
     let result = target.guarded(|| method(target));
-    if holds_hook {
-        target.let_hook_go();
+    if target.owes_hook() {
+        target.call_owed_hook();
     }
     result
 }

@@ -45,7 +45,6 @@ impl Ghosts {
 
 impl Loop {
     /// Watches a descriptor; see `loop_watch_fd` in the header.
-    #[inline] // where it is called without a hook
     pub fn watch_fd(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<RawHandle> {
         self.check()?;
         self.may_be_pulled(callback.is_pulled())?;

@@ -59,7 +59,7 @@ pub struct LoopOptions {
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_new() -> *mut Loop {
     keep_panics_quiet();
-    Loop::new().map_or(std::ptr::null_mut(), Box::into_raw)
+    Loop::new().map_or(std::ptr::null_mut(), into_raw)
 }
 
 /// Makes a loop with options and stores it in `*out`.
@@ -78,7 +78,13 @@ pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *m
     let options = unsafe { read_options(options) };
     let made = options.and_then(check_options).and_then(|options| Loop::with_options(&options));
     // SAFETY: the header asks for a place where a pointer can be stored.
-    status(made.map(|made| unsafe { out.write(Box::into_raw(made)) }))
+    status(made.map(|made| unsafe { out.write(into_raw(made)) }))
+}
+
+/// A loop that is called from C.
+fn into_raw(made: Box<Loop>) -> *mut Loop {
+    made.defer_hook();
+    Box::into_raw(made)
 }
 
 /// # Safety
