@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 static void echo(loop_t *loop, void *text) {
   (void)loop;
   fputs(text, stdout);
@@ -30,7 +28,7 @@ static bool on_input(loop_t *loop) {
   if (length <= 0) return false;
   char *copy = strndup(text, (size_t)length);
   if (copy == NULL) err(1, "echo");
-  loop_handle_t timer = loop_call_later(loop, 500 * MS, echo, copy);
+  loop_handle_t timer = loop_call_later(loop, 500 * LOOP_MS, echo, copy);
   int code = loop_set_release(loop, timer, free);
   if (code < 0) errx(1, "%s", loop_strerror(code));
   return true;

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <sys/time.h>
 
-#define MS UINT64_C(1000000)
-
 struct program {
   int waits, flushes, interrupts;
   loop_handle_t work;
@@ -65,7 +63,7 @@ int main(void) {
   loop_handle_t hook = loop_add_hook(loop, LOOP_WHEN_IDLE, when_idle, NULL);
   loop_set_arg(loop, hook, &program.flushes); /* another argument, as for any source */
 
-  program.work = loop_call_later(loop, 10000 * MS, nothing, NULL);
+  program.work = loop_call_later(loop, 10 * LOOP_SECOND, nothing, NULL);
   loop_unref(loop, program.work);
   loop_ref(loop, program.work); /* on second thoughts: loop_run is to wait for it */
   struct itimerval in_100_ms = {.it_value = {.tv_usec = 100000}};

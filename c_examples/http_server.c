@@ -274,7 +274,7 @@ static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *watch
   struct client *client = calloc(1, sizeof *client);
   int fd = client == NULL ? -1 : accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd < 0) { /* look away for 100 ms if there is no memory or descriptor left */
-    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, watch) > 0)
+    if (errno != EAGAIN && loop_call_later(loop, 100 * LOOP_MS, accept_again, watch) > 0)
       loop_watch_update(loop, loop_current(loop), 0);
     free(client);
     return;

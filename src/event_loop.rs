@@ -108,16 +108,6 @@ struct Current {
     arg: *mut c_void,
 }
 
-/// When the host's hook is called. It may throw, and so not where a bug is caught.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum HookCalls {
-    AtOnce,
-    /// A guarded call has begun, and nothing has come of it yet.
-    Later,
-    /// It is to be called after the guarded call.
-    Owed,
-}
-
 impl Current {
     const NONE: Current = Current { handle: 0, rare: RareRef::NONE, arg: std::ptr::null_mut() };
 }
@@ -223,8 +213,10 @@ pub struct Loop {
     has_hook: AtomicBool,
     /// There is something to do when the loop comes to rest: for a host, or as it is bound.
     minds_rest: Cell<bool>,
-    /// Whether the host's hook may be called now.
-    hook_calls: Cell<HookCalls>,
+    /// The hook of a call from C is called when the guard against bugs is left: it may throw.
+    defers_hook: Cell<bool>,
+    /// It is to be called after this call. As `has_hook`.
+    owes_hook: AtomicBool,
     /// A request to stop all runs is under way: those so deep or less are still to end. 0: none is.
     stops_up_to: Cell<u32>,
     /// At rest, and with a host that has to be told of changes.
@@ -285,7 +277,8 @@ impl Loop {
             is_embedded: Cell::new(false),
             has_hook: AtomicBool::new(false),
             minds_rest: Cell::new(options.bound),
-            hook_calls: Cell::new(HookCalls::AtOnce),
+            defers_hook: Cell::new(false),
+            owes_hook: AtomicBool::new(false),
             stops_up_to: Cell::new(0),
             tells_host: Cell::new(false),
             told_deadline: Cell::new(NEVER),

@@ -68,10 +68,9 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
 /// the guard, since it may throw.
 fn change<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
     let target = get(pointer)?;
-    let holds_hook = target.hold_hook();
     let result = target.guarded(|| method(target));
-    if holds_hook {
-        target.let_hook_go();
+    if target.owes_hook() {
+        target.call_owed_hook();
     }
     result
 }

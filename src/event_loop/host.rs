@@ -2,7 +2,7 @@
 //! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
 //! the call that changes it. A loop without a host pays one branch a call, or none (`plain_here`).
 
-use super::{HookCalls, Loop};
+use super::Loop;
 use crate::error::{Error, Result};
 use crate::event_loop::callback::WakeHook;
 use crate::event_loop::inbox::Remote;
@@ -53,7 +53,7 @@ impl Loop {
         self.check()?;
         self.settle()?;
         if self.depth.get() > 0 && !self.is_resting.get() && self.rest() {
-            self.call_hook();
+            self.call_hook_of_call();
         }
         Ok(())
     }
@@ -148,34 +148,35 @@ impl Loop {
         }
     }
 
-    /// Calls the hook; inside a guarded call, when that is over.
+    /// A run that ends brings work to the host, no guard against bugs being on the stack.
     pub(super) fn call_hook(&self) {
-        match self.hook_calls.get() {
-            HookCalls::AtOnce => self.shared.call_hook(),
-            HookCalls::Later | HookCalls::Owed => self.hook_calls.set(HookCalls::Owed),
+        self.shared.call_hook();
+    }
+
+    /// A call between runs brings work to the host.
+    fn call_hook_of_call(&self) {
+        match self.defers_hook.get() {
+            true => self.owes_hook.store(true, Ordering::Relaxed),
+            false => self.shared.call_hook(),
         }
     }
 
-    /// Before a guarded call: the hook is not called in it. Returns whether
-    /// [`Loop::let_hook_go`] has to follow.
+    /// The loop is called from C, each time under a guard that no exception may pass: after each
+    /// call the hook is called that [`Loop::owes_hook`].
+    pub(crate) fn defer_hook(&self) {
+        self.defers_hook.set(true);
+    }
+
+    /// Returns whether [`Loop::call_owed_hook`] is to follow. Any thread may ask.
     #[inline]
-    pub(crate) fn hold_hook(&self) -> bool {
-        self.has_hook.load(Ordering::Relaxed) && self.hold_hook_here()
+    pub(crate) fn owes_hook(&self) -> bool {
+        self.owes_hook.load(Ordering::Relaxed)
     }
 
+    /// Calls the hook that is owed. It may throw.
     #[cold]
-    fn hold_hook_here(&self) -> bool {
-        let holds = self.check().is_ok() && self.hook_calls.get() == HookCalls::AtOnce;
-        if holds {
-            self.hook_calls.set(HookCalls::Later);
-        }
-        holds
-    }
-
-    /// Calls the hook if that is owed. It may throw.
-    #[cold]
-    pub(crate) fn let_hook_go(&self) {
-        if self.hook_calls.replace(HookCalls::AtOnce) == HookCalls::Owed {
+    pub(crate) fn call_owed_hook(&self) {
+        if self.check().is_ok() && self.owes_hook.swap(false, Ordering::Relaxed) {
             self.shared.call_hook();
         }
     }
@@ -271,7 +272,7 @@ impl Loop {
         let told = self.told_work.replace(work);
         let more = work && !told;
         if earlier || more {
-            self.call_hook();
+            self.call_hook_of_call();
         }
     }
 }

@@ -5,6 +5,9 @@
 //! more, and loop_reschedule arms a timer again. Periodic timers, watchers and hooks live
 //! until they are cancelled.
 //!
+//! A negative number is no handle but an error that some call has answered: it comes back as it is, so
+//! loop_set_release(loop, loop_watch_fd(...), f) says why there is no watcher.
+//!
 //! Errors: LOOP_ENULL, LOOP_ESTALE (the source has ended, or the number is no handle of this
 //! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.

@@ -1,5 +1,5 @@
-//! What other threads may call: the functions of this section, loop_stop, loop_clock and
-//! loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
+//! What other threads may call: the functions of this section, loop_stop, loop_stop_all, loop_clock
+//! and loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
 //! *remote* is a sender that may outlive it.
 
 use super::{callback, get, release, status, types, with};
@@ -46,7 +46,7 @@ pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
 /// LOOP_ECLOSED.
 ///
 /// Any number of threads may use one remote at once. As long as it exists it keeps loop_run
-/// going: results may come. Returns NULL when the call is not allowed or there is no memory.
+/// going: results may come. (In a forked child it does not: see loop_after_fork.) Returns NULL when the call is not allowed or there is no memory.
 /// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
