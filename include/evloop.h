@@ -541,12 +541,14 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
 int loop_cancel(loop_t *loop, loop_handle_t handle);
 
 /**
- * May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
- * watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
- * none; or an error. In pull mode it is 1 for a one-shot that loop_next_events has handed out,
- * until it is cancelled or the next call is made. Loop's thread.
+ * May the source's callback still run? 1 while it is ready, armed or watching (paused
+ * watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
+ * be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
+ * a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
+ * Loop's thread.
  */
-int loop_is_active(loop_t *loop, loop_handle_t handle);
+int loop_is_active(loop_t *loop,
+                   loop_handle_t handle);
 
 /**
  * The handle of the callback (or hook) that is running, 0 outside of callbacks, or an error.

@@ -8,6 +8,7 @@
 //!   token. Errors are the system's: `EEXIST` when the same open file is registered
 //!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
 //!   when none is, `EPERM` when it cannot be waited for.
+//! * [`Poller::remove`] removes one that a forked child may have inherited.
 //! * [`Poller::is_registered`] asks whether the number still means the same open file;
 //!   [`Poller::file`] tells what identifies one that cannot be registered.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than

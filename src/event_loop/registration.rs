@@ -208,7 +208,7 @@ impl Loop {
         if let Some(change) = removed.change {
             // Told by the cancel itself, since a child may hold the file. The kernel knows
             // nothing of it any more if the descriptor was closed before.
-            let _ = self.poller.borrow().change(change);
+            let _ = self.poller.borrow().remove(change);
         }
         self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
         Ok(())

@@ -39,10 +39,11 @@ extern "C-unwind" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_
     status(change(r#loop, |target| target.cancel(handle)))
 }
 
-/// May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
-/// watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
-/// none; or an error. In pull mode it is 1 for a one-shot that loop_next_events has handed out,
-/// until it is cancelled or the next call is made. Loop's thread.
+/// May the source's callback still run? 1 while it is ready, armed or watching (paused
+/// watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
+/// be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
+/// a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
+/// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_is_active(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.is_active(handle)).map(i32::from))

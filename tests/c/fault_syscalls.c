@@ -124,5 +124,5 @@ TEST(a_set_without_room_for_the_timerfd_waits_all_the_same) {
 TEST(each_call_was_made_to_fail) {
   for (int i = 0; i < CALLS; i++) fprintf(stderr, "    %s failed %ld times\n", names[i], all_injected[i]);
   if (scenarios < 13) return; /* one test alone */
-  for (int i = 0; i < CALLS; i++) CHECK(all_injected[i] > 0);
+  for (int i = 0; i < CALLS; i++) CHECK(all_injected[i] > 0 || i == KCMP); /* made in a child */
 }

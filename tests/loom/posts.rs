@@ -1,7 +1,7 @@
 //! Posts, stops and wake-ups while the loop falls asleep or comes to rest: seen or told.
 
-use crate::model;
 use crate::inbox::Stop;
+use crate::model;
 use crate::world::{Host, Side, post};
 use loom::sync::Arc;
 use loom::thread;

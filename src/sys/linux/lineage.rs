@@ -29,9 +29,10 @@ struct Line(AtomicU64);
 
 /// Counts the registrations that a poller has removed.
 pub struct Removals {
+    shared: &'static AtomicU64,
+    own: Cell<u64>,
     /// `None`: all lines are in use, or there was no memory. Then nothing is known.
     line: Option<usize>,
-    own: Cell<u64>,
 }
 
 /// What a set knows about the file behind a number.
@@ -50,36 +51,33 @@ pub enum Known {
 impl Removals {
     pub fn new() -> Removals {
         PAGE_IS_MADE.call_once(|| PAGE.store(make_page(), Ordering::Relaxed));
-        let removals =
-            Removals { line: if page().is_some() { take_line() } else { None }, own: Cell::new(0) };
+        static NOWHERE: Line = Line(AtomicU64::new(0));
+        let place = page().and_then(|page| take_line().map(|line| (&page[line].0, line)));
+        let (shared, line) = match place {
+            Some((shared, line)) => (shared, Some(line)),
+            None => (&NOWHERE.0, None),
+        };
+        let removals = Removals { shared, own: Cell::new(0), line };
         removals.forget_others();
         removals
-    }
-
-    fn shared(&self) -> Option<&'static AtomicU64> {
-        Some(&page()?[self.line?].0)
     }
 
     /// Before a registration is removed.
     #[inline]
     pub fn count(&self) {
-        if let Some(shared) = self.shared() {
-            // SeqCst: a child that misses the registration must see the count.
-            shared.fetch_add(1, Ordering::SeqCst);
-            self.own.set(self.own.get().wrapping_add(1));
-        }
+        // SeqCst: a child that misses the registration must see the count.
+        self.shared.fetch_add(1, Ordering::SeqCst);
+        self.own.set(self.own.get().wrapping_add(1));
     }
 
     /// Returns whether another process may have removed a registration from this set.
     pub fn may_be_others(&self) -> bool {
-        self.shared().is_none_or(|shared| shared.load(Ordering::SeqCst) != self.own.get())
+        self.line.is_none() || self.shared.load(Ordering::SeqCst) != self.own.get()
     }
 
     /// The set is a new one, which no other process has changed.
     pub fn forget_others(&self) {
-        if let Some(shared) = self.shared() {
-            self.own.set(shared.load(Ordering::SeqCst));
-        }
+        self.own.set(self.shared.load(Ordering::SeqCst));
     }
 }
 
