@@ -5,7 +5,7 @@
 
 #define MS UINT64_C(1000000) /* times are in nanoseconds */
 
-/* Every function answers an error with a negative number. */
+/* Every function returns a negative number when it fails. */
 static loop_handle_t check(loop_handle_t result) {
   if (result >= 0) return result;
   fprintf(stderr, "hello: %s\n", loop_strerror((int)result));

@@ -200,7 +200,7 @@ static void receive(struct exchange *x) {
 
 static void on_socket(loop_t *loop, int fd, uint32_t events, void *arg);
 
-/* Begins to connect to the next address. If there is none, tells why the last one failed. */
+/* Begins to connect to the next address. If there is none, reports why the last one failed. */
 static void connect_to_next(struct exchange *x, int error) {
   while (x->next != NULL) {
     struct addrinfo *address = x->next;

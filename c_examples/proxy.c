@@ -15,7 +15,7 @@
 struct side { /* half of a connection: there is one for the client, one for the target */
   struct side *other;
   loop_handle_t watch;
-  int fd, ended; /* ended: it has sent everything, and the other has been told so */
+  int fd, ended; /* ended: it has sent everything, and that was passed on to the other */
   size_t left;   /* bytes from it that the other has not taken yet, from next on */
   char *next, buffer[65536];
 };
