@@ -215,7 +215,7 @@ static void connect_to_next(struct exchange *x, int error) {
   end(x, UNREACHABLE, "cannot connect to %s, port %s: %s", x->host, x->port, strerror(error));
 }
 
-/* Connected, or refused, which send tells; later the answer. */
+/* Connected or refused: send returns which. Later the answer. */
 static void on_socket(loop_t *loop, int fd, uint32_t events, void *arg) {
   struct exchange *x = arg;
   (void)events;
