@@ -1,5 +1,5 @@
 /* fake_clock.c: a test of code with timers that neither sleeps nor depends on the machine. With
- * LOOP_MANUAL_CLOCK time stands still until the test moves it, to the nanosecond. */
+ * LOOP_MANUAL_CLOCK time does not pass until the test advances it, to the nanosecond. */
 #include <assert.h>
 #include <evloop.h>
 #include <stdio.h>

@@ -20,7 +20,7 @@ static void echo(loop_t *loop, void *text) {
 }
 
 /* The host's own work; false at the end of the input. What it changes in the loop, here between
- * two turns, the loop's descriptor knows at once: nobody else has to be told. */
+ * two turns, takes effect on the loop's descriptor at once: no call is needed for that. */
 static bool on_input(loop_t *loop) {
   char text[1024];
   ssize_t length = read(STDIN_FILENO, text, sizeof text);

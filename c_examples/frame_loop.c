@@ -1,7 +1,7 @@
 /* frame_loop.c: a game's main loop. It makes 60 frames a second, sleeps between them by itself, and
- * gives evloop 1 ms of each. Callbacks without end flood the loop: they get this millisecond and no
- * more, and a timer beside them ticks on. After 120 frames it prints how long they took, from one
- * to the next, and the loop's part of them. */
+ * gives evloop 1 ms of each. Callbacks flood the loop without end: they get this millisecond and no
+ * more, and a timer goes on ticking beside them. After 120 frames it prints how long the frames
+ * took, and how much of that the loop used. */
 #define _POSIX_C_SOURCE 200809L
 #include <err.h>
 #include <evloop.h>
@@ -52,7 +52,7 @@ int main(void) {
   uint64_t start = loop_clock(loop); /* nanoseconds of CLOCK_MONOTONIC */
   uint64_t last = start;
   for (uint64_t i = 0; i < FRAMES; i++) {
-    /* here: input, the world, the picture */
+    /* here: read input, update the world, draw */
     uint64_t before = loop_clock(loop);
     int called = loop_run_ready(loop, 1 * LOOP_MS); /* what is left over goes first in the next frame */
     if (called < 0) errx(1, "%s", loop_strerror(called));

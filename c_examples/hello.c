@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Every function answers an error with a negative number. */
+/* Every function returns a negative number when it fails. */
 static loop_handle_t check(loop_handle_t result) {
   if (result >= 0) return result;
   fprintf(stderr, "hello: %s\n", loop_strerror((int)result));

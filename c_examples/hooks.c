@@ -1,5 +1,5 @@
-/* hooks.c: what a program can do round the loop's wait: count its waits, write out what it has
- * buffered before it sleeps, notice signals; and a wait that a signal handler ends. */
+/* hooks.c: what a program can do around the loop's wait: count its waits, write out what it has
+ * buffered before it sleeps, handle signals; and a wait that a signal handler ends. */
 #define _XOPEN_SOURCE 700
 #include <evloop.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* pause.c: a reader that takes a rest. A watcher with the mask 0 is told nothing and costs
+/* pause.c: a reader that pauses and resumes. A watcher with the mask 0 is not notified and costs
  * nothing; what the other side writes meanwhile waits in the kernel. */
 #define _POSIX_C_SOURCE 200809L
 #include <err.h>

@@ -217,7 +217,7 @@ TEST(a_bad_descriptor_mask_hook_policy_or_clock_has_its_code) {
   CHECK_EQ(loop_watch_fd(loop, -1, LOOP_READABLE, on_fd, NULL), -EBADF);
   CHECK_EQ(loop_watch_fd(loop, closed, LOOP_READABLE, on_fd, NULL), -EBADF);
   const uint32_t known = LOOP_READABLE | LOOP_WRITABLE | LOOP_PRIORITY | LOOP_HANGUP | LOOP_ERROR |
-                         LOOP_READ_CLOSED | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS;
+                         LOOP_READ_CLOSED | LOOP_CLOSED | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS | LOOP_NOW;
   for (int bit = 0; bit < 32; bit++) {
     uint32_t mask = UINT32_C(1) << bit;
     if (known & mask) continue;
