@@ -78,8 +78,13 @@ struct Source {
 enum Kind {
     Soon,
     Timer,
-    Every { interval: u64, policy: u32 },
+    Every {
+        interval: u64,
+        policy: u32,
+    },
     Watch(Watch),
+    /// One wait for a descriptor. Has it ended?
+    Poll(Watch, bool),
     Hook(u32),
 }
 
@@ -89,6 +94,8 @@ struct Entry {
     source: usize,
     /// What happened to a descriptor.
     events: u32,
+    /// It is a deadline's.
+    is_timer: bool,
     /// When the kernel said so first, and last.
     found: u32,
     look: u32,

@@ -98,6 +98,8 @@ pub enum Op {
     Watch(Body, usize, u32),
     /// A number that is not to be watched: -1, one never opened, the loop's own.
     WatchBad(Body, usize),
+    /// One wait for a descriptor, with a time limit; a negative one is none.
+    PollFd(Body, usize, u32, i64),
     Hook(Body, u32),
     Post(Body, By),
     RemotePost(usize, Body, By),
@@ -149,7 +151,7 @@ impl Op {
     }
 
     pub fn makes_timer(self) -> bool {
-        matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..))
+        matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..) | Op::PollFd(..))
     }
 
     /// Does it wait without limit?
@@ -321,6 +323,12 @@ impl Bytes<'_> {
         [0, 0, 0, 1, 5, 1000, -1, i64::MAX][self.below(8)]
     }
 
+    fn poll_fd(&mut self) -> Op {
+        let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
+        let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
+        Op::PollFd(body, slot, mask, [-1, -1, 0, 0, 1, 5, 50, i64::MAX][self.below(8)])
+    }
+
     fn errand(&mut self) -> Errand {
         match self.below(8) {
             0..3 => Errand::Post(self.body(), self.by()),
@@ -387,6 +395,7 @@ impl Bytes<'_> {
             222..226 if self.setup.closes => Op::Close(self.below(SLOTS)),
             226..230 if self.setup.dups => Op::Dup(self.below(SLOTS), self.below(SLOTS)),
             230..234 => Op::Elsewhere(self.errand()),
+            248.. => self.poll_fd(),
             _ => Op::Do(self.below(SLOTS), DEEDS[[0, 0, 0, 1, 1, 1, 2, 3, 4, 5][self.below(10)]]),
         }
     }

@@ -24,6 +24,8 @@ pub struct Real<'a> {
     args: RefCell<Vec<usize>>,
     /// With what `loop_unref` last said.
     watchers: RefCell<Vec<(Handle, bool)>>,
+    /// Likewise, the operations that wait for a descriptor.
+    waits: RefCell<Vec<(Handle, bool)>>,
     remotes: RefCell<Vec<*mut Remote>>,
     fuel: Cell<u32>,
     timers: Cell<u32>,
@@ -68,6 +70,20 @@ unsafe extern "C-unwind" fn tick(_: *mut Loop, ticks: u64, arg: *mut c_void) {
 unsafe extern "C-unwind" fn ready(_: *mut Loop, fd: c_int, events: u32, arg: *mut c_void) {
     let slot = here().files.borrow().slot(fd);
     here().called(arg, News::Fd { slot, events });
+}
+
+unsafe extern "C-unwind" fn done(
+    on: *mut Loop,
+    handle: Handle,
+    what: u32,
+    result: i64,
+    data: *mut c_void,
+    arg: *mut c_void,
+) {
+    // SAFETY: a loop of ours that exists.
+    let current = unsafe { (here().library.loop_current)(on) };
+    assert_eq!((handle, what, data), (current, EVENT_DONE, null_mut()));
+    here().called(arg, News::Done(result));
 }
 
 unsafe extern "C-unwind" fn idle(_: *mut Loop, arg: *mut c_void) {
@@ -119,6 +135,7 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
         places: RefCell::default(),
         args: RefCell::default(),
         watchers: RefCell::default(),
+        waits: RefCell::default(),
         remotes: RefCell::default(),
         fuel: Cell::new(program.setup.fuel),
         timers: Cell::new(0),
@@ -229,7 +246,12 @@ impl Real<'_> {
             let mask = unsafe { (self.library.loop_watch_events)(self.on, *handle) };
             !unref && mask > 0 && mask as u32 & EVENTS != 0
         };
-        let holds = self.watchers.borrow().iter().any(is_waiting);
+        let is_active = |(handle, unref): &(Handle, bool)| {
+            // SAFETY: as above.
+            !unref && unsafe { (self.library.loop_is_active)(self.on, *handle) } == 1
+        };
+        let holds =
+            self.watchers.borrow().iter().any(is_waiting) || self.waits.borrow().iter().any(is_active);
         // SAFETY: as above.
         unsafe {
             if holds || (self.library.loop_timeout)(self.on) == i64::MAX {
@@ -386,7 +408,8 @@ impl Real<'_> {
             return Outcome::Code(count.into());
         }
         let pulled = |event: &PulledEvent| {
-            assert_eq!((event.flags, event.result, event.data, event.reserved), (0, 0, null_mut(), 0));
+            assert_eq!((event.flags, event.data, event.reserved), (0, null_mut(), 0));
+            assert!(event.result == 0 || event.kind == EVENT_DONE);
             if event.kind == EVENT_WOKEN {
                 assert_eq!((event.handle, event.arg, event.fd, event.events), (0, null_mut(), -1, 0));
                 return Pulled::WOKEN;
@@ -399,6 +422,7 @@ impl Real<'_> {
                 slot: if event.fd == -1 { NO_SLOT } else { self.files.borrow().slot(event.fd) },
                 events: event.events,
                 ticks: event.ticks,
+                result: event.result,
             }
         };
         Outcome::Pulled(events[..count as usize].iter().map(pulled).collect())

@@ -62,21 +62,21 @@ impl Laws<'_> {
     pub(super) fn watchers(&self) -> impl Iterator<Item = (usize, &Watch)> {
         let alive = self.sources.iter().enumerate().filter(|(_, source)| source.alive);
         alive.filter_map(|(number, source)| match &source.kind {
-            Kind::Watch(watch) => Some((number, watch)),
+            Kind::Watch(watch) | Kind::Poll(watch, false) => Some((number, watch)),
             _ => None,
         })
     }
 
     fn watch_mut(&mut self, source: usize) -> &mut Watch {
         match &mut self.sources[source].kind {
-            Kind::Watch(watch) => watch,
+            Kind::Watch(watch) | Kind::Poll(watch, _) => watch,
             _ => unreachable!("it is a watcher"),
         }
     }
 
     fn watch(&self, source: usize) -> Option<&Watch> {
         match &self.sources[source].kind {
-            Kind::Watch(watch) => Some(watch),
+            Kind::Watch(watch) | Kind::Poll(watch, _) => Some(watch),
             _ => None,
         }
     }
@@ -96,7 +96,10 @@ impl Laws<'_> {
 
     /// Is there one that waits for something, and keeps the loop going?
     pub(super) fn is_held_by_watchers(&self) -> bool {
-        self.watchers().any(|(source, watch)| !watch.is_paused() && !self.sources[source].unref)
+        let handed = self.handed.iter().filter(|source| !self.voided.contains(source));
+        let mut handed = handed.filter(|source| matches!(self.sources[**source].kind, Kind::Poll(..)));
+        handed.any(|source| !self.sources[*source].unref)
+            || self.watchers().any(|(source, watch)| !watch.is_paused() && !self.sources[source].unref)
     }
 
     /// Not counting those that are known to be silent for ever.
@@ -135,6 +138,37 @@ impl Laws<'_> {
         if mask & !MASK != 0 {
             return Err(EMASK);
         }
+        let watch = self.attach(slot, mask)?;
+        Ok(self.make(Kind::Watch(watch), body.null, arg))
+    }
+
+    pub(super) fn make_poll(
+        &mut self,
+        body: Body,
+        arg: usize,
+        (slot, mask): (usize, u32),
+        limit: i64,
+    ) -> Result<usize, i64> {
+        let is_wrong = mask & EVENTS == 0 || mask & !(EVENTS | ALWAYS) != 0;
+        let has_none = body.null && !self.program.setup.pull;
+        // Which of two errors is told first is left open.
+        match (is_wrong, has_none) {
+            (true, true) => return Err(self.any_of(&[EMASK, ENOCALLBACK])),
+            (true, false) => return Err(EMASK),
+            (false, true) => return Err(ENOCALLBACK),
+            (false, false) => {}
+        }
+        let watch = self.attach(slot, mask)?;
+        let source = self.make(Kind::Poll(watch, false), body.null, arg);
+        self.sources[source].deadline = NEVER;
+        if let Ok(ns) = u64::try_from(limit) {
+            self.schedule(source, self.clock.saturating_add(ns));
+        }
+        Ok(source)
+    }
+
+    /// A watcher of what is behind the number now.
+    fn attach(&mut self, slot: usize, mask: u32) -> Result<Watch, i64> {
         let file = self.files.file(slot).ok_or(EBADF)?;
         let always = self.files.is_unwatchable(slot);
         if always && mask & ALWAYS == 0 {
@@ -156,17 +190,16 @@ impl Laws<'_> {
         if mask & EDGE != 0 {
             self.edges.watch(&self.files, slot, mask);
         }
-        let watch = Watch { slot, file, mask, standing, always, changed: false };
-        Ok(self.make(Kind::Watch(watch), body.null, arg))
+        Ok(Watch { slot, file, mask, standing, always, changed: false })
     }
 
     fn detach(&mut self, source: usize) {
         self.watch_mut(source).standing = Standing::Detached;
-        self.ready.retain(|entry| entry.source != source);
+        self.ready.retain(|entry| entry.source != source || entry.is_timer);
     }
 
     pub(super) fn update_watch(&mut self, source: usize, mask: u32) -> Result<i64, i64> {
-        let watch = self.watch(source).ok_or(EKIND)?;
+        let watch = self.users_watch(source)?;
         if mask & !MASK != 0 {
             return Err(EMASK);
         }
@@ -203,7 +236,15 @@ impl Laws<'_> {
     }
 
     pub(super) fn watch_events(&self, source: usize) -> Result<i64, i64> {
-        self.watch(source).map(|watch| watch.mask.into()).ok_or(EKIND)
+        self.users_watch(source).map(|watch| watch.mask.into())
+    }
+
+    /// A watcher that is not a part of an operation.
+    fn users_watch(&self, source: usize) -> Result<&Watch, i64> {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) => Ok(watch),
+            _ => Err(EKIND),
+        }
     }
 
     pub(super) fn forget_watch(&mut self, source: usize) {
@@ -228,9 +269,9 @@ impl Laws<'_> {
             let share = self.news_of(source, &levels, &edges);
             let is_edge = self.watch_mut(source).is_edge();
             if share != 0 && self.is_gone_from_queue(source) {
-                self.ready.retain(|entry| entry.source != source);
+                self.ready.retain(|entry| entry.source != source || entry.is_timer);
             }
-            match self.ready.iter_mut().find(|entry| entry.source == source) {
+            match self.ready.iter_mut().find(|entry| entry.source == source && !entry.is_timer) {
                 Some(entry) if share != 0 => {
                     entry.events = if is_edge { entry.events | share } else { share };
                     entry.look = look;
@@ -250,7 +291,7 @@ impl Laws<'_> {
     /// Has the library let it go, as it may have? Then something comes before it that was behind
     /// it, or is found only now.
     fn is_gone_from_queue(&self, source: usize) -> bool {
-        let mut behind = self.ready.iter().skip_while(|entry| entry.source != source);
+        let mut behind = self.ready.iter().skip_while(|entry| entry.source != source || entry.is_timer);
         let may_be_gone = behind.next().is_some_and(|entry| entry.may_be_gone);
         let found_now = self.watchers().map(|(other, _)| other).filter(|other| !self.is_ready(*other));
         let mut others = behind.map(|entry| entry.source).chain(found_now);
@@ -269,7 +310,9 @@ impl Laws<'_> {
     fn tell_edges(&mut self) {
         let come_back: [bool; SLOTS] = std::array::from_fn(|slot| self.has_come_back(slot));
         for source in 0..self.sources.len() {
-            let Source { kind: Kind::Watch(watch), alive: true, .. } = &mut self.sources[source] else {
+            let Source { kind: Kind::Watch(watch) | Kind::Poll(watch, _), alive: true, .. } =
+                &mut self.sources[source]
+            else {
                 continue;
             };
             let is_changed = std::mem::take(&mut watch.changed);
@@ -317,7 +360,7 @@ impl Laws<'_> {
         let is_next = |(source, watch): &(usize, &Watch)| {
             let told = self.seen()?.events_of(self.sources[*source].number?)?;
             let is_allowed = watch.standing == Standing::Suspect && watch.share_of(told) == told;
-            (is_allowed && told != 0).then_some((*source, News::Fd { slot: watch.slot, events: told }))
+            (is_allowed && told != 0).then_some((*source, self.news(*source, told)))
         };
         let (source, news) = self.watchers().find_map(|watcher| is_next(&watcher))?;
         self.fired(source);
@@ -328,7 +371,10 @@ impl Laws<'_> {
     /// one descriptor stay in the order of their making.
     fn in_kernels_order(&self, fresh: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
         let slot_of = |source: usize| self.watch(source).unwrap().slot;
-        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| self.turn_of(*source)).collect();
+        // (If an operation's time is over already, its turn is that of its deadline.)
+        let is_overtaken = |source: usize| self.ready.iter().any(|entry| entry.source == source);
+        let turn = |source: usize| if is_overtaken(source) { NO_TURN } else { self.turn_of(source) };
+        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| turn(*source)).collect();
         for index in (0..fresh.len()).rev() {
             let later =
                 (index + 1..fresh.len()).filter(|other| slot_of(fresh[*other].0) == slot_of(fresh[index].0));
@@ -351,7 +397,7 @@ impl Laws<'_> {
     pub(super) fn is_surely_ready(&self) -> bool {
         let is_sure =
             |source: usize| self.watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
-        self.ready.iter().any(|entry| is_sure(entry.source) && !self.is_old(entry))
+        self.ready.iter().any(|entry| entry.is_timer || is_sure(entry.source) && !self.is_old(entry))
     }
 
     fn has_turn_ahead(&self, source: usize) -> bool {
@@ -361,7 +407,8 @@ impl Laws<'_> {
     /// What a budget, an exception or an outer turn left in the queue must still hold, as the last
     /// look tells.
     fn is_old(&self, entry: &Entry) -> bool {
-        self.watch(entry.source).is_some_and(|watch| !watch.is_edge()) && entry.look != self.looks
+        let is_level = self.watch(entry.source).is_some_and(|watch| !watch.is_edge());
+        is_level && !entry.is_timer && entry.look != self.looks
     }
 
     pub(super) fn take_watch(&mut self, entry: &Entry) -> Option<News> {
@@ -371,16 +418,38 @@ impl Laws<'_> {
         let is_void = self.is_old(entry) || (is_gone && !self.has_turn_ahead(entry.source));
         let watch = self.watch_mut(entry.source);
         let events = watch.share_of(entry.events);
-        let slot = watch.slot;
         if events == 0 || is_void {
             return None;
         }
+        let news = self.news(entry.source, events);
         self.fired(entry.source);
-        Some(News::Fd { slot, events })
+        Some(news)
+    }
+
+    fn news(&self, source: usize, events: u32) -> News {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) => News::Fd { slot: watch.slot, events },
+            _ => News::Done(events.into()),
+        }
+    }
+
+    /// An operation's time is over: what is ready by then wins.
+    pub(super) fn end_of_time(&mut self, source: usize) -> i64 {
+        let states = self.files.states();
+        let watch = self.watch_mut(source);
+        let events = match watch.standing {
+            Standing::Attached => watch.share_of(states[watch.slot]),
+            Standing::Gone | Standing::Suspect | Standing::Detached => 0,
+        };
+        self.fired(source);
+        if events == 0 { TIMED_OUT } else { events.into() }
     }
 
     fn fired(&mut self, source: usize) {
-        if self.watch_mut(source).mask & ONESHOT != 0 {
+        if let Kind::Poll(_, has_ended) = &mut self.sources[source].kind {
+            *has_ended = true;
+            self.unschedule(source);
+        } else if self.watch_mut(source).mask & ONESHOT != 0 {
             self.set_mask(source, 0);
         }
     }
@@ -410,7 +479,9 @@ impl Laws<'_> {
     /// may know it from those days, and take the one for the other.
     fn has_come_back(&self, slot: usize) -> bool {
         let all = self.sources.iter().filter_map(|source| match &source.kind {
-            Kind::Watch(watch) if watch.slot == slot && !watch.always => Some(watch.file),
+            Kind::Watch(watch) | Kind::Poll(watch, _) if watch.slot == slot && !watch.always => {
+                Some(watch.file)
+            }
             _ => None,
         });
         let mut files: Vec<usize> = all.collect();
@@ -423,7 +494,7 @@ impl Laws<'_> {
     fn closed_number(&mut self, slot: usize) {
         let has_come_back = self.has_come_back(slot);
         for source in 0..self.sources.len() {
-            let Kind::Watch(watch) = &self.sources[source].kind else { continue };
+            let Some(watch) = self.watch(source) else { continue };
             let lives_on = self.files.is_alive(watch.file) || has_come_back;
             let standing = match watch.standing {
                 Standing::Attached if watch.slot == slot && !watch.always && lives_on => Standing::Suspect,
@@ -433,7 +504,7 @@ impl Laws<'_> {
             };
             self.watch_mut(source).standing = standing;
             if standing == Standing::Suspect {
-                self.ready.retain(|entry| entry.source != source);
+                self.ready.retain(|entry| entry.source != source || entry.is_timer);
             }
         }
     }

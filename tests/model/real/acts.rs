@@ -1,6 +1,6 @@
 //! What a program can do to the library: one arm an operation.
 
-use super::{HERE, Real, here, idle, plain_function, ready, release_function, tick, woken};
+use super::{HERE, Real, done, here, idle, plain_function, ready, release_function, tick, woken};
 use crate::model::library::*;
 use crate::model::program::{Body, Errand, Op, Pick};
 use crate::model::trace::{NO_SLOT, Outcome};
@@ -82,6 +82,11 @@ impl Real<'_> {
                     let number = [-1, self.files.borrow().number(NO_SLOT), self.host_fd.get()][which];
                     (library.loop_watch_fd)(on, number, READABLE, fd_function(body), arg(body))
                 }
+                Op::PollFd(body, slot, mask, limit) => {
+                    let number = self.files.borrow().number(slot);
+                    let function: IoCb = (!body.null).then_some(done as _);
+                    (library.loop_poll_fd)(on, number, mask, limit, function, arg(body))
+                }
                 Op::Hook(body, WHEN_IDLE) if !body.null => {
                     (library.loop_add_hook)(on, WHEN_IDLE, Some(idle), arg(body))
                 }
@@ -114,6 +119,9 @@ impl Real<'_> {
         if handle > 0 && matches!(op, Op::Watch(..) | Op::WatchBad(..)) {
             self.watchers.borrow_mut().push((handle, false));
         }
+        if handle > 0 && matches!(op, Op::PollFd(..)) {
+            self.waits.borrow_mut().push((handle, false));
+        }
         self.made(handle)
     }
 
@@ -134,8 +142,10 @@ impl Real<'_> {
         let handle = self.handle(pick);
         // SAFETY: a loop of ours that exists.
         let code = unsafe { function(self.on, handle) };
-        if let Some(watcher) = self.watchers.borrow_mut().iter_mut().find(|watcher| watcher.0 == handle) {
-            watcher.1 = unref;
+        for list in [&self.watchers, &self.waits] {
+            if let Some(source) = list.borrow_mut().iter_mut().find(|source| source.0 == handle) {
+                source.1 = unref;
+            }
         }
         Outcome::Code(code.into())
     }
