@@ -1,13 +1,14 @@
 //! The core from Rust: closures as callbacks, dropped exactly once, and the order that the
 //! laws promise. (The C tests prove each law; here it is the Rust face that is tested.)
 
-use evloop::callback::{once, repeating, ticking, watching};
-use evloop::{Ended, Error, Loop, Missed, Options, RawHandle, When};
+use evloop::{Ended, Error, Loop, Missed, Options, RawHandle, Remote, When};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Writes down what happens.
 #[derive(Clone, Default)]
@@ -30,17 +31,11 @@ impl Journal {
 }
 
 fn soon(on: &Loop, closure: impl FnOnce(&Loop) + 'static) -> RawHandle {
-    let (callback, release) = once(closure);
-    let handle = on.call_soon(callback).unwrap();
-    on.set_release(handle, Some(release)).unwrap();
-    handle
+    on.call_soon(closure).unwrap()
 }
 
 fn later(on: &Loop, delay: u64, closure: impl FnOnce(&Loop) + 'static) -> RawHandle {
-    let (callback, release) = once(closure);
-    let handle = on.call_later(delay, callback).unwrap();
-    on.set_release(handle, Some(release)).unwrap();
-    handle
+    on.call_later(delay, closure).unwrap()
 }
 
 fn virtual_loop() -> Box<Loop> {
@@ -105,7 +100,7 @@ fn a_descriptor_and_a_timer_and_a_nested_run() {
     let fd = ours.as_raw_fd();
     let inner = journal.clone();
     theirs.write_all(b"x").unwrap();
-    let (callback, release) = watching(move |on, _, events| {
+    let read = move |on: &Loop, _, events| {
         assert_eq!(events, 1);
         let mut byte = [0];
         (&ours).read_exact(&mut byte).unwrap();
@@ -115,9 +110,8 @@ fn a_descriptor_and_a_timer_and_a_nested_run() {
         on.run_once(Some(0)).unwrap();
         inner.add("after ");
         on.cancel(on.current().unwrap()).unwrap();
-    });
-    let watch = on.watch_fd(fd, 1, callback).unwrap();
-    on.set_release(watch, Some(release)).unwrap();
+    };
+    on.watch_fd(fd, 1, read).unwrap();
     assert_eq!(on.run(), Ok(Ended::OutOfWork));
     assert_eq!(journal.take(), "fd nested after ");
 }
@@ -127,9 +121,8 @@ fn a_periodic_timer_tells_missed_ticks() {
     let on = Loop::with_options(&Options { manual_clock: true, ..Options::default() }).unwrap();
     let seen = Rc::new(RefCell::new(Vec::new()));
     let inner = seen.clone();
-    let (callback, release) = ticking(move |_, ticks| inner.borrow_mut().push(ticks));
-    let timer = on.call_every(10, 10, Missed::Skip, callback).unwrap();
-    on.set_release(timer, Some(release)).unwrap();
+    let tick = move |_: &Loop, ticks| inner.borrow_mut().push(ticks);
+    let timer = on.call_every(10, 10, Missed::Skip, tick).unwrap();
     for step in [9, 1, 35, 5] {
         on.advance(step).unwrap();
         on.run_once(None).unwrap();
@@ -143,9 +136,7 @@ fn hooks_surround_the_wait() {
     let (on, journal) = (Loop::new().unwrap(), Journal::default());
     let hooks = [(When::AfterWait, "after "), (When::BeforeWait, "before "), (When::WhenIdle, "idle ")];
     for (when, text) in hooks {
-        let (callback, release) = repeating(journal.line(text));
-        let hook = on.add_hook(when, callback).unwrap();
-        on.set_release(hook, Some(release)).unwrap();
+        on.add_hook(when, journal.line(text)).unwrap();
     }
     later(&on, 1_000_000, journal.line("timer "));
     on.run_once(None).unwrap();
@@ -154,23 +145,173 @@ fn hooks_surround_the_wait() {
 }
 
 #[test]
-fn another_thread_posts_and_is_refused_the_rest() {
-    struct Shared(*const Loop);
-    // SAFETY: the thread calls only what any thread may call, and ends before the loop.
-    unsafe impl Send for Shared {}
-    let on = Loop::with_options(&Options { bound: true, ..Options::default() }).unwrap();
-    let there = Shared(&*on);
-    let thread = std::thread::spawn(move || {
-        let there = there;
-        // SAFETY: alive until the thread has been joined.
-        let on = unsafe { &*there.0 };
-        let (callback, release) = once(|on| on.stop().unwrap());
-        on.call_soon_threadsafe(callback, Some(release)).unwrap();
-        assert_eq!(on.depth(), Err(Error::WRONG_THREAD));
-        assert_eq!(on.is_in_thread(), Ok(false));
+fn other_threads_have_remotes() {
+    fn is_for_all_threads<T: Send + Sync>(_: &T) {}
+    let on = Loop::new().unwrap();
+    let seen = Arc::new(AtomicU32::new(0));
+    let remote = Arc::new(on.remote().unwrap());
+    is_for_all_threads::<Remote>(&remote);
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (remote, seen) = (remote.clone(), seen.clone());
+            std::thread::spawn(move || {
+                for _ in 0..100 {
+                    let seen = seen.clone();
+                    remote.call_soon(move |_| _ = seen.fetch_add(1, Ordering::Relaxed)).unwrap();
+                }
+            })
+        })
+        .collect();
+    drop(remote);
+    assert_eq!(on.run(), Ok(Ended::OutOfWork), "until the last remote is gone");
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!(seen.load(Ordering::Relaxed), 400);
+    assert_eq!(Arc::strong_count(&seen), 1);
+}
+
+#[test]
+fn a_remote_outlives_its_loop_and_drops_what_it_cannot_post() {
+    let on = Loop::new().unwrap();
+    let (remote, kept) = (on.remote().unwrap(), Arc::new(()));
+    let inner = kept.clone();
+    remote.call_soon(move |_| drop(inner)).unwrap();
+    drop(on);
+    assert_eq!(Arc::strong_count(&kept), 1, "dropped with the loop");
+    let inner = kept.clone();
+    assert_eq!(remote.call_soon(move |_| drop(inner)), Err(Error::CLOSED));
+    assert_eq!(Arc::strong_count(&kept), 1);
+}
+
+/// Every way to make a source drops the closure when it makes none.
+#[test]
+fn a_closure_is_dropped_once_when_an_error_comes_back() {
+    let (on, kept) = (Loop::new().unwrap(), Rc::new(()));
+    let closed = Loop::new().unwrap();
+    closed.close().unwrap();
+    let once = || {
+        let kept = kept.clone();
+        move |_: &Loop| drop(kept)
+    };
+    let again = || {
+        let kept = kept.clone();
+        move |_: &Loop| drop(kept.clone())
+    };
+    let (event, tick) = (again(), again());
+    assert_eq!(closed.call_soon(once()), Err(Error::CLOSED));
+    assert_eq!(closed.call_later(0, once()), Err(Error::CLOSED));
+    assert_eq!(closed.call_at(0, once()), Err(Error::CLOSED));
+    assert_eq!(closed.add_hook(When::WhenIdle, again()), Err(Error::CLOSED));
+    assert!(on.watch_fd(-1, 1, move |on, _, _| event(on)).is_err());
+    assert_eq!(on.call_every(0, 0, Missed::Run, move |on, _| tick(on)), Err(Error::INVALID));
+    assert_eq!(Rc::strong_count(&kept), 1);
+}
+
+/// A closure that is on the stack lives until it returns, whoever has ended its source.
+#[test]
+fn a_closure_may_end_its_source_and_run_the_loop() {
+    let (on, journal) = (virtual_loop(), Journal::default());
+    let inner = journal.clone();
+    let text = String::from("whole");
+    let tick = move |on: &Loop, _| {
+        on.cancel(on.current().unwrap()).unwrap();
+        for _ in 0..3 {
+            on.run_once(Some(1)).unwrap();
+        }
+        inner.add(&text);
+    };
+    on.call_every(1, 1, Missed::Run, tick).unwrap();
+    assert_eq!(on.run(), Ok(Ended::OutOfWork));
+    assert_eq!(journal.take(), "whole");
+    let inner = journal.clone();
+    let text = String::from("closed");
+    on.call_every(1, 1, Missed::Run, move |on, _| {
+        on.close().unwrap();
+        inner.add(&text);
+    })
+    .unwrap();
+    assert_eq!(on.run(), Err(Error::CLOSED));
+    assert_eq!(journal.take(), "closed");
+}
+
+/// A loop that its own closures own is never dropped: a leak, and nothing worse.
+#[test]
+fn closures_may_own_a_loop() {
+    let (inner, journal) = (Loop::new().unwrap(), Journal::default());
+    let on = Loop::new().unwrap();
+    soon(&inner, journal.line("inner "));
+    let mine = journal.clone();
+    soon(&on, move |_| {
+        inner.run().unwrap();
+        drop(inner); // a loop inside another one's callback
+        mine.add("outer");
     });
-    assert_eq!(on.run_forever(), Ok(Ended::Stopped));
-    thread.join().unwrap();
+    on.run().unwrap();
+    assert_eq!(journal.take(), "inner outer");
+    let own: Rc<Loop> = Rc::from(Loop::new().unwrap());
+    let kept = own.clone();
+    soon(&own, move |on| assert!(std::ptr::eq(on, &*kept)));
+    own.run().unwrap();
+    assert_eq!(Rc::strong_count(&own), 1, "it ran, and is gone");
+}
+
+#[test]
+fn a_panic_in_a_destructor_goes_no_further() {
+    struct Bad;
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("of a destructor"));
+        }
+    }
+    let (on, journal) = (Loop::new().unwrap(), Journal::default());
+    let bad = Bad;
+    let handle = soon(&on, move |_| drop(bad));
+    on.cancel(handle).unwrap();
+    soon(&on, journal.line("next"));
+    assert_eq!(on.run(), Ok(Ended::OutOfWork));
+    assert_eq!((journal.take().as_str(), on.depth()), ("next", Ok(0)));
+    let bad = Bad;
+    soon(&on, move |_| drop(bad));
+    drop(on);
+}
+
+#[test]
+fn a_wake_hook_is_called_and_dropped() {
+    let (on, calls) = (Loop::new().unwrap(), Arc::new(AtomicU32::new(0)));
+    let inner = calls.clone();
+    on.set_wake_hook(move || _ = inner.fetch_add(1, Ordering::Relaxed)).unwrap();
+    let remote = on.remote().unwrap();
+    std::thread::spawn(move || remote.call_soon(|_| ()).unwrap()).join().unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let inner = calls.clone();
+    on.set_wake_hook(move || _ = inner.load(Ordering::Relaxed)).unwrap();
+    assert_eq!(Arc::strong_count(&calls), 2, "the first is dropped");
+    on.clear_wake_hook().unwrap();
+    assert_eq!(Arc::strong_count(&calls), 1);
+    let inner = calls.clone();
+    on.set_wake_hook(move || _ = inner.load(Ordering::Relaxed)).unwrap();
+    drop(on);
+    assert_eq!(Arc::strong_count(&calls), 1);
+}
+
+/// The C functions keep the library's own panics quiet, and nobody else's.
+#[test]
+fn a_rust_hosts_panics_are_not_silenced() {
+    static TOLD: AtomicU32 = AtomicU32::new(0);
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        match info.payload().downcast_ref::<&str>() {
+            Some(&"of the host") => _ = TOLD.fetch_add(1, Ordering::Relaxed),
+            _ => before(info),
+        };
+    }));
+    let on = evloop::ffi::life::loop_new();
+    assert!(std::panic::catch_unwind(|| panic!("of the host")).is_err());
+    let other = Loop::new().unwrap();
+    soon(&other, |_| panic!("of the host"));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| other.run())).is_err());
+    assert_eq!(TOLD.load(Ordering::Relaxed), 2);
+    // SAFETY: made above, and freed once.
+    assert_eq!(unsafe { evloop::ffi::life::loop_free(on) }, 0);
 }
 
 #[test]

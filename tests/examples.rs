@@ -14,7 +14,7 @@ mod threads_and_hosts;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -43,6 +43,7 @@ fn main() {
         ("foreign_poll", threads_and_hosts::foreign_poll),
         ("fork_child", fork_child),
         ("frame_loop", threads_and_hosts::frame_loop),
+        ("greeting", greeting),
         ("guest_mode", threads_and_hosts::guest_mode),
         ("hello", hello),
         ("hooks", hooks),
@@ -133,6 +134,28 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Of a server that greets, of a silent one, and of none.
+fn greeting(program: &Path) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let greet = |ms: &str| {
+        let output = watched(program).args(["127.0.0.1", &port, ms]).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    // The kernel accepts the connection; nobody says anything.
+    assert_eq!(greet("20"), (false, String::new(), "greeting: Connection timed out\n".into()));
+    let server = thread::spawn(move || {
+        let _silent = listener.accept().unwrap();
+        let (mut client, _) = listener.accept().unwrap();
+        client.write_all(b"220 hello\r\n").unwrap();
+        (client, listener)
+    });
+    assert_eq!(greet("60000"), (true, "220 hello\r\n".into(), String::new()));
+    drop(server.join().unwrap());
+    assert_eq!(greet("60000"), (false, String::new(), "connect: Connection refused\n".into()));
 }
 
 fn signal(pid: u32, number: i32) {

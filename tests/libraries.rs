@@ -96,12 +96,15 @@ fn three_libraries_in_rust_are_linked_into_one_program() {
     assert_eq!(run_in(&program, Path::new("/nowhere")), "1, 1, 2\n");
 }
 
-/// What the way from cargo's library to these could have hurt: unwinding, thread-local variables.
+/// What the way from cargo's library to these could have hurt: unwinding, thread-local variables,
+/// and the optimizer's frames on a small stack.
 #[test]
 fn exceptions_and_threads_work_with_both() {
     let folder = scratch("behaviour");
     let mut sources = files("tests/cpp", &["cpp"]);
-    sources.extend(files("tests/c", &["c"]).into_iter().filter(|path| path.ends_with("law_12_threads.c")));
+    let in_c = ["law_12_threads.c", "small_stacks.c"];
+    let is_wanted = |path: &PathBuf| in_c.iter().any(|name| path.ends_with(name));
+    sources.extend(files("tests/c", &["c"]).into_iter().filter(is_wanted));
     assert!(sources.len() > 4);
     for source in sources {
         let is_cpp = source.extension().is_some_and(|extension| extension == "cpp");
@@ -117,7 +120,9 @@ fn exceptions_and_threads_work_with_both() {
         must(&mut compile);
         for library in [shared(), archive()] {
             let program = folder.join("test");
-            must(command("c++").arg(&object).arg(&library).arg("-lpthread").arg("-o").arg(&program));
+            let mut link = command("c++");
+            link.arg(&object).arg(&library).args(["-lpthread", "-Wl,-z,now"]);
+            must(link.arg("-o").arg(&program));
             run_in(&program, &prefix().join("lib"));
         }
     }

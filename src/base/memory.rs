@@ -32,8 +32,10 @@ pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
 pub struct Spare {
     count: u32,
     low: u32,
-    /// The most blocks that were in use at once, as one was added: in this period and in the last.
+    /// All blocks, in use or not, and the most of them in this period.
+    all: u32,
     most: u32,
+    /// How many were in use at once in the last period.
     needed: u32,
 }
 
@@ -41,7 +43,18 @@ impl Spare {
     const AT_MOST: u32 = 128;
     /// So many may be kept beyond what the last period needed.
     const MORE: u32 = 16;
-    pub const NEW: Spare = Spare { count: 0, low: 0, most: 0, needed: 0 };
+    pub const NEW: Spare = Spare { count: 0, low: 0, all: 0, most: 0, needed: 0 };
+
+    /// A block has been allocated.
+    pub fn made(&mut self) {
+        self.all += 1;
+        self.most = self.most.max(self.all);
+    }
+
+    /// A block has been freed.
+    pub fn freed(&mut self) {
+        self.all -= 1;
+    }
 
     pub fn one_more(&mut self) {
         self.count += 1;
@@ -52,22 +65,18 @@ impl Spare {
         self.low = self.low.min(self.count);
     }
 
-    /// So many blocks are in use now.
-    pub fn in_use(&mut self, blocks: u32) {
-        self.most = self.most.max(blocks);
-    }
-
-    /// Need no further empty block be kept while so many are in use?
-    pub fn is_enough(&self, in_use: u32) -> bool {
-        in_use + self.count >= self.needed + Self::MORE
+    /// Need no further empty block be kept?
+    pub fn is_enough(&self) -> bool {
+        self.all > self.needed + Self::MORE
     }
 
     /// Ends a period; the caller frees as many blocks as this says, each told by
-    /// [`Spare::one_less`].
+    /// [`Spare::one_less`] and [`Spare::freed`].
     pub fn end_period(&mut self) -> u32 {
-        self.needed = std::mem::take(&mut self.most);
+        self.needed = self.most - self.low;
         let surplus = self.low.div_ceil(2).min(Self::AT_MOST);
         self.low = self.count - surplus;
+        self.most = self.all - surplus;
         surplus
     }
 }
@@ -145,41 +154,58 @@ mod tests {
         );
     }
 
+    fn give(spare: &mut Spare) -> u32 {
+        let surplus = spare.end_period();
+        for _ in 0..surplus {
+            spare.one_less();
+            spare.freed();
+        }
+        surplus
+    }
+
+    fn make(spare: &mut Spare, blocks: u32) {
+        for _ in 0..blocks {
+            spare.made();
+            spare.one_more();
+        }
+    }
+
     #[test]
     fn spare_blocks_go_slowly_and_a_steady_load_keeps_its_own() {
         let mut spare = Spare::NEW;
-        for _ in 0..1000 {
-            spare.one_more();
-        }
-        assert_eq!(spare.end_period(), 0, "they were in use in this period");
+        make(&mut spare, 1000);
+        assert_eq!(give(&mut spare), 0, "they were in use in this period");
         let mut periods = 0;
         while spare.count > 0 {
-            let surplus = spare.end_period();
-            assert!(surplus <= Spare::AT_MOST);
-            (0..surplus).for_each(|_| spare.one_less());
+            assert!(give(&mut spare) <= Spare::AT_MOST);
             periods += 1;
         }
         assert!((8..20).contains(&periods), "{periods}");
 
-        (0..4).for_each(|_| spare.one_more());
-        spare.end_period();
+        make(&mut spare, 4);
+        give(&mut spare);
         for _ in 0..100 {
             (0..4).for_each(|_| spare.one_less());
             (0..4).for_each(|_| spare.one_more());
-            assert_eq!(spare.end_period(), 0, "all four are used in every period");
+            assert_eq!(give(&mut spare), 0, "all four are used in every period");
         }
     }
 
     #[test]
     fn what_the_last_period_needed_is_kept_for_this_one() {
         let mut spare = Spare::NEW;
-        (0..Spare::MORE).for_each(|_| spare.one_more());
-        assert!(spare.is_enough(0));
-        spare.in_use(100);
-        assert!(spare.is_enough(0), "nobody knows yet whether that comes again");
-        spare.end_period();
-        assert!(!spare.is_enough(0) && !spare.is_enough(99) && spare.is_enough(100));
-        spare.end_period();
-        assert!(spare.is_enough(0), "it did not");
+        make(&mut spare, 100);
+        while spare.is_enough() {
+            spare.one_less();
+            spare.freed();
+        }
+        assert_eq!(spare.all, Spare::MORE, "nobody knows yet whether the rest is needed again");
+        give(&mut spare);
+        make(&mut spare, 100 - Spare::MORE);
+        assert!(!spare.is_enough(), "it was");
+        (0..10).for_each(|_| assert!(give(&mut spare) < 50));
+        assert!(spare.all <= Spare::MORE, "not any more");
+        make(&mut spare, 100);
+        assert!(spare.is_enough());
     }
 }

@@ -175,22 +175,28 @@ impl<T: Copy> Ring<T> {
         if sequence < self.head() || sequence >= self.tail() {
             return None;
         }
-        let blocks = self.blocks.borrow();
+        let (block, empty) = self.block_and_empty(sequence);
         // SAFETY: as in `cell`.
-        let block = unsafe { &*blocks.at(sequence) };
+        let block = unsafe { &*block };
         let cell = &block.slots[offset(sequence)];
         let value = cell.get();
         if !is_wanted(value) {
             return None;
         }
-        cell.set(blocks.empty);
-        drop(blocks);
+        cell.set(empty);
         self.gone.set(self.gone.get() + 1);
-        block.marks.set(block.marks.get() + 1);
-        if block.marks.get() == BLOCK {
+        let gone = block.marks.get() + 1;
+        block.marks.set(gone);
+        if gone == BLOCK {
             self.retire(sequence);
         }
         Some(value)
+    }
+
+    #[inline]
+    fn block_and_empty(&self, sequence: u64) -> (*const Block<T>, T) {
+        let blocks = self.blocks.borrow();
+        (blocks.at(sequence), blocks.empty)
     }
 
     /// What has been popped was a void.
@@ -203,9 +209,9 @@ impl<T: Copy> Ring<T> {
     #[cold]
     #[inline(never)]
     fn retire(&self, sequence: u64) {
-        let (head, tail) = (self.head(), self.tail());
+        let head = self.head();
         let mut blocks = self.blocks.borrow_mut();
-        blocks.retire(sequence, head, tail);
+        blocks.retire(sequence);
         if head / BLOCK_U64 == sequence / BLOCK_U64 {
             self.first.set(blocks.at(head).cast::<Cell<T>>().wrapping_add(offset(head)));
         }
@@ -289,14 +295,16 @@ impl<T: Copy> Ring<T> {
     /// further elements need.
     pub fn trim(&self, keep: usize) {
         let blocks = &mut *self.blocks.borrow_mut();
+        if blocks.directory.is_empty() {
+            return; // Never used.
+        }
         for _ in 0..blocks.spare.end_period() {
             if blocks.spares.len() <= keep / BLOCK + 2 {
                 return;
             }
             if let Some(block) = blocks.spares.pop() {
                 blocks.spare.one_less();
-                // SAFETY: made by `Box::into_raw`; a spare is nobody's.
-                drop(unsafe { Box::from_raw(block) });
+                blocks.free(block);
             }
         }
     }
@@ -335,17 +343,19 @@ impl<T: Copy> Blocks<T> {
         unsafe { &*block }.marks.set(0);
         let place = self.place(tail);
         self.directory[place] = block;
-        self.spare.in_use(self.in_use(head, tail) + 1);
         Ok(block)
     }
 
-    fn make(&self) -> Result<*mut Block<T>> {
-        Ok(Box::into_raw(try_block(|| Cell::new(self.empty), || (), Cell::new(0))?))
+    fn make(&mut self) -> Result<*mut Block<T>> {
+        let block = try_block(|| Cell::new(self.empty), || (), Cell::new(0))?;
+        self.spare.made();
+        Ok(Box::into_raw(block))
     }
 
-    /// How many blocks hold elements.
-    fn in_use(&self, head: u64, tail: u64) -> u32 {
-        blocks_between(head, tail) as u32 - self.voids
+    fn free(&mut self, block: *mut Block<T>) {
+        self.spare.freed();
+        // SAFETY: made by `make`; the caller has taken it from the list that it was in.
+        drop(unsafe { Box::from_raw(block) });
     }
 
     /// The last element of its block has been taken.
@@ -366,13 +376,12 @@ impl<T: Copy> Blocks<T> {
         match try_push(&mut self.spares, block) {
             Ok(()) => self.spare.one_more(),
             // No memory to remember it in.
-            // SAFETY: made by `make`; it is in no list any more.
-            Err(_) => drop(unsafe { Box::from_raw(block) }),
+            Err(_) => self.free(block),
         }
     }
 
     /// Nothing is left in the block of this element but voids.
-    fn retire(&mut self, sequence: u64, head: u64, tail: u64) {
+    fn retire(&mut self, sequence: u64) {
         let place = self.place(sequence);
         self.voids += 1;
         if self.void.is_null() {
@@ -380,9 +389,8 @@ impl<T: Copy> Blocks<T> {
             return;
         }
         let block = std::mem::replace(&mut self.directory[place], self.void);
-        match self.spare.is_enough(self.in_use(head, tail)) {
-            // SAFETY: made by `make`; it is in no list any more.
-            true => drop(unsafe { Box::from_raw(block) }),
+        match self.spare.is_enough() {
+            true => self.free(block),
             false => self.put_aside(block),
         }
     }
@@ -417,7 +425,8 @@ impl<T: Copy> Blocks<T> {
         let blocks = blocks_between(head, end) - blocks_between(head, tail);
         while self.spares.len() < blocks {
             self.spares.try_reserve(1)?;
-            self.spares.push(self.make()?);
+            let block = self.make()?;
+            self.spares.push(block);
             self.spare.one_more();
         }
         Ok(())
@@ -426,6 +435,9 @@ impl<T: Copy> Blocks<T> {
 
 impl<T> Drop for Blocks<T> {
     fn drop(&mut self) {
+        if self.directory.is_empty() {
+            return; // Never used: then there are no spares, either.
+        }
         let void = self.void;
         let of_elements = self.directory.iter().filter(|block| **block != void);
         for block in of_elements.chain(&self.spares).chain([&void]) {
@@ -523,8 +535,8 @@ mod tests {
         let ring = Ring::new(0u8);
         let blocks = || {
             let blocks = ring.blocks.borrow();
-            let in_use = blocks.in_use(ring.head(), ring.tail());
-            in_use as usize + usize::from(!blocks.void.is_null()) + blocks.spares.len()
+            let in_use = blocks_between(ring.head(), ring.tail()) - blocks.voids as usize;
+            in_use + usize::from(!blocks.void.is_null()) + blocks.spares.len()
         };
         ring.push(1).unwrap();
         for _ in 0..100 * BLOCK {

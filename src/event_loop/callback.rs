@@ -6,8 +6,7 @@
 //! may leave a callback and passes through the loop to the caller of its run function
 //! (a release function must not throw).
 //!
-//! A Rust closure takes the same road: a small C function that knows its type, the
-//! boxed closure as argument, and a release function that drops the box.
+//! A Rust closure takes the same road: see `rust.rs`.
 
 use crate::event_loop::Loop;
 use std::ffi::c_void;
@@ -188,10 +187,12 @@ impl Release {
 pub type RawWake = unsafe extern "C-unwind" fn(*mut c_void);
 
 /// A host's hook, with its argument.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct WakeHook {
     function: RawWake,
     arg: *mut c_void,
+    /// Called when the hook is no longer needed.
+    release: Option<RawRelease>,
 }
 
 // SAFETY: whoever makes one promises that it may be called on any thread.
@@ -204,7 +205,16 @@ impl WakeHook {
     /// Calling `function` with `arg` must be sound on any thread, until another hook has
     /// been put in its place or the loop has been freed; and must not unwind.
     pub unsafe fn new(function: RawWake, arg: *mut c_void) -> WakeHook {
-        WakeHook { function, arg }
+        WakeHook { function, arg, release: None }
+    }
+
+    /// A hook that owns its argument.
+    ///
+    /// # Safety
+    /// As for `new`; and calling `release` with `arg` once, on any thread, must be sound as well.
+    #[allow(dead_code, reason = "where this file is compiled for a test, all hooks are C's")]
+    pub unsafe fn owning(function: RawWake, arg: *mut c_void, release: RawRelease) -> WakeHook {
+        WakeHook { function, arg, release: Some(release) }
     }
 
     pub(crate) fn call(&self) {
@@ -213,62 +223,11 @@ impl WakeHook {
     }
 }
 
-/// A closure as a one-shot callback, with the release that drops it.
-pub fn once<F: FnOnce(&Loop) + 'static>(closure: F) -> (Callback, Release) {
-    unsafe extern "C-unwind" fn run<F: FnOnce(&Loop)>(on: *mut Loop, arg: *mut c_void) {
-        // SAFETY: `arg` is the box made below, alive until `drop_box`; no other reference
-        // to it exists while this runs, since the closure is taken out before it is called.
-        let closure = unsafe { (*arg.cast::<Option<F>>()).take() };
-        if let Some(closure) = closure {
-            // SAFETY: the loop that calls is alive for as long as the callback runs.
-            closure(unsafe { &*on });
+impl Drop for WakeHook {
+    fn drop(&mut self) {
+        if let Some(release) = self.release {
+            // SAFETY: whoever made `self` promised it; this is the only time.
+            unsafe { release(self.arg) }
         }
     }
-    let arg = Box::into_raw(Box::new(Some(closure))).cast();
-    // SAFETY: `run` and `drop_box` fit the type in the box.
-    unsafe { (Callback::new(run::<F>, arg), Release::new(drop_box::<Option<F>>)) }
-}
-
-/// A closure that is called again and again; `Fn`, since a nested run may call it
-/// while it runs.
-pub fn repeating<F: Fn(&Loop) + 'static>(closure: F) -> (Callback, Release) {
-    unsafe extern "C-unwind" fn run<F: Fn(&Loop)>(on: *mut Loop, arg: *mut c_void) {
-        // SAFETY: `arg` is the box made below, only ever shared until `drop_box`.
-        unsafe { (*arg.cast::<F>())(&*on) }
-    }
-    let arg = Box::into_raw(Box::new(closure)).cast();
-    // SAFETY: `run` and `drop_box` fit the type in the box.
-    unsafe { (Callback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
-}
-
-/// A closure for a periodic timer.
-pub fn ticking<F: Fn(&Loop, u64) + 'static>(closure: F) -> (TickCallback, Release) {
-    unsafe extern "C-unwind" fn run<F: Fn(&Loop, u64)>(on: *mut Loop, ticks: u64, arg: *mut c_void) {
-        // SAFETY: as in `repeating`.
-        unsafe { (*arg.cast::<F>())(&*on, ticks) }
-    }
-    let arg = Box::into_raw(Box::new(closure)).cast();
-    // SAFETY: `run` and `drop_box` fit the type in the box.
-    unsafe { (TickCallback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
-}
-
-/// A closure for a descriptor.
-pub fn watching<F: Fn(&Loop, i32, u32) + 'static>(closure: F) -> (FdCallback, Release) {
-    unsafe extern "C-unwind" fn run<F: Fn(&Loop, i32, u32)>(
-        on: *mut Loop,
-        fd: i32,
-        events: u32,
-        arg: *mut c_void,
-    ) {
-        // SAFETY: as in `repeating`.
-        unsafe { (*arg.cast::<F>())(&*on, fd, events) }
-    }
-    let arg = Box::into_raw(Box::new(closure)).cast();
-    // SAFETY: `run` and `drop_box` fit the type in the box.
-    unsafe { (FdCallback::new(run::<F>, arg), Release::new(drop_box::<F>)) }
-}
-
-unsafe extern "C-unwind" fn drop_box<T>(arg: *mut c_void) {
-    // SAFETY: called once, with the box that one of the functions above made.
-    drop(unsafe { Box::from_raw(arg.cast::<T>()) });
 }

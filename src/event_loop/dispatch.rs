@@ -120,7 +120,7 @@ impl Loop {
         let plain = self.guarded(|| {
             let mut timers = self.timers.borrow_mut();
             if timers.are_many()
-                && let Some(Entry::Timer { id, .. }) = self.ready.get(sequence + AHEAD)
+                && let Some(id) = self.ready.timer_at(sequence + AHEAD)
             {
                 timers.slots.prefetch(id.index);
             }

@@ -82,15 +82,14 @@ impl Loop {
         let found = match Handle::slot_from_raw(Kind::Watch, handle) {
             // Its removal finds out whether it is stale.
             Some(id) if !self.watchers.borrow().is_part(id) => Found::Watch(id),
+            None if self.cancel_queued(handle) => {
+                self.changed();
+                return Ok(());
+            }
             _ => self.find(handle)?,
         };
         match found {
-            Found::Queued(sequence) => {
-                let removed = self.ready.remove(sequence);
-                if let Some((rare, arg)) = removed.and_then(Entry::as_soon) {
-                    self.end_rare(rare, arg);
-                }
-            }
+            Found::Queued(_) => {} // (It has been removed.)
             Found::Running(handle) => self.cancel_handed(handle),
             Found::Timer(id) => self.cancel_timer(id, handle),
             Found::Watch(id) => self.end_watch(id)?,
@@ -105,6 +104,17 @@ impl Loop {
         }
         self.changed();
         Ok(())
+    }
+
+    /// Ends a soon-callback. `false`: it is none that is in the ready queue.
+    #[inline]
+    fn cancel_queued(&self, handle: RawHandle) -> bool {
+        let Some(Handle::Soon(sequence)) = Handle::from_raw(handle) else { return false };
+        let removed = self.ready.remove_soon(sequence);
+        if let Some((rare, arg)) = removed {
+            self.end_rare(rare, arg);
+        }
+        removed.is_some()
     }
 
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {

@@ -50,8 +50,9 @@ impl Loop {
     /// Tells `hook` of work that comes while no run is on the stack.
     pub fn set_wake_hook(&self, hook: Option<WakeHook>) -> Result<()> {
         self.check()?;
+        let is_some = hook.is_some();
         self.shared.set_hook(hook)?;
-        self.has_hook.set(hook.is_some());
+        self.has_hook.set(is_some);
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
         if self.is_resting.get() && self.has_host() {
             self.shared.ring_again();

@@ -115,8 +115,7 @@ impl Packed {
             Err(number) => number,
         };
         let (kind, lower) = (number >> 32, number as u32);
-        let bits = arg.addr() as u64;
-        let id = SlotId { index: (bits >> 32) as u32, generation: bits as u32 };
+        let id = self.slot();
         match kind {
             PULLED => Entry::Soon { callback: Callback::pulled(arg), unref },
             RARE_SOON => Entry::RareSoon { rare: RareRef::from_bits(lower), arg, unref },
@@ -127,9 +126,28 @@ impl Packed {
         }
     }
 
+    /// What stands in the place of the argument.
+    #[inline(always)]
+    fn slot(self) -> SlotId {
+        let bits = self.arg.addr() as u64;
+        SlotId { index: (bits >> 32) as u32, generation: bits as u32 }
+    }
+
     #[inline]
     fn is_live(self) -> bool {
         self.head != Packed::GONE.head
+    }
+
+    /// What stands in the place of a function; `None`: that is one.
+    #[inline]
+    fn number(self) -> Option<usize> {
+        self.head.callable(self.arg).err()
+    }
+
+    /// A soon-callback, live, of any sort.
+    #[inline]
+    fn is_soon(self) -> bool {
+        self.number().is_none_or(|number| matches!(number >> 32, PULLED | RARE_SOON))
     }
 
     #[inline]
@@ -242,6 +260,13 @@ impl Ready {
         self.get_live(sequence).map(Packed::entry)
     }
 
+    /// The timer whose entry has this number, if it is a timer's.
+    #[inline(always)] // in the dispatch of timers
+    pub fn timer_at(&self, sequence: u64) -> Option<SlotId> {
+        let packed = self.ring.get(sequence)?;
+        (packed.head.marked(false) == head(TIMER, 0)).then(|| packed.slot())
+    }
+
     /// Puts `entry`, which is like the old one but for its details, in its place.
     pub fn set(&self, sequence: u64, entry: Entry) {
         if self.get_live(sequence).is_some() {
@@ -256,6 +281,20 @@ impl Ready {
             self.unref.set(self.unref.get() - 1);
         }
         Some(removed.entry())
+    }
+
+    /// Takes a soon-callback out, if it is one and in the queue: what has to be ended with it.
+    #[inline]
+    pub fn remove_soon(&self, sequence: u64) -> Option<(RareRef, *mut c_void)> {
+        let removed = self.ring.take_out(sequence, Packed::is_soon)?;
+        if removed.is_unref() {
+            self.unref.set(self.unref.get() - 1);
+        }
+        let rare = match removed.number() {
+            Some(number) if number >> 32 == RARE_SOON => RareRef::from_bits(number as u32),
+            _ => RareRef::NONE,
+        };
+        Some((rare, removed.arg))
     }
 
     /// Like [`Ready::remove`], for entries that nothing hangs on.
@@ -297,7 +336,7 @@ impl Ready {
 mod tests {
     use super::*;
     use crate::base::slots::{MAX_GENERATION, MAX_SLOTS};
-    use crate::event_loop::callback::once;
+    use crate::event_loop::Loop;
     use crate::event_loop::watch::MASK;
 
     fn soon(number: usize) -> Entry {
@@ -318,9 +357,12 @@ mod tests {
     }
 
     #[test]
+    #[allow(unsafe_code, reason = "a function as a value, which is not called")]
     fn every_entry_is_read_as_it_was_written() {
-        let (callback, release) = once(|_| ());
-        let (arg, rare) = (callback.arg, RareRef::from_bits(MAX_SLOTS));
+        unsafe extern "C-unwind" fn never(_: *mut Loop, _: *mut c_void) {}
+        let (arg, rare) = (std::ptr::dangling_mut(), RareRef::from_bits(MAX_SLOTS));
+        // SAFETY: it takes any argument.
+        let callback = unsafe { Callback::new(never, arg) };
         let id = SlotId { index: MAX_SLOTS - 1, generation: MAX_GENERATION - 1 };
         let entries = |unref| {
             [
@@ -329,6 +371,7 @@ mod tests {
                 Entry::RareSoon { rare, arg, unref },
                 Entry::Timer { id, unref },
                 Entry::Watch { id, events: MASK, unref },
+                Entry::Hook { id },
             ]
         };
         let ready = Ready::new();
@@ -338,13 +381,14 @@ mod tests {
             assert_eq!(read(), format!("{written:?}"));
             ready.set_unref(sequence, true);
             assert_eq!(read(), format!("{unref:?}"));
-            ready.set_unref(sequence, false);
+            let timer = matches!(written, Entry::Timer { .. }).then_some(id);
+            assert_eq!(ready.timer_at(sequence), timer);
+            ready.set_unref(sequence, matches!(written, Entry::Hook { .. }));
             assert_eq!(read(), format!("{written:?}"));
         }
         let is_plain = |entry| matches!(Next::new(1, Packed::new(entry)), Next::PlainSoon(..));
-        assert_eq!(entries(false).map(is_plain), [true, false, false, false, false]);
-        assert_eq!(entries(true).map(is_plain), [false; 5]);
-        release.call(arg);
+        assert_eq!(entries(false).map(is_plain), [true, false, false, false, false, false]);
+        assert_eq!(entries(true).map(is_plain), [false; 6]);
     }
 
     #[test]

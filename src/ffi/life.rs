@@ -6,6 +6,8 @@ use super::{drive, status, with};
 use crate::error::{Error, Result};
 use crate::event_loop::{Loop, Options};
 use std::ffi::{c_int, c_void};
+use std::panic::{self, Location, PanicHookInfo};
+use std::sync::{Once, OnceLock};
 
 /// Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
 pub const LOOP_STRICT_POLL: u32 = 1;
@@ -120,11 +122,32 @@ fn check_options(given: LoopOptions) -> Result<Options> {
     })
 }
 
-/// This copy of the standard library is the shared library's own, so nobody else's panics
-/// are silenced. The message is kept by the loop that was hit.
+/// A bug of the library prints nothing: its message is kept by the loop that was hit. Everybody else's
+/// panics, in a Rust program that this is linked into, are told as before.
 pub(super) fn keep_panics_quiet() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    static ONCE: Once = Once::new();
+    // In a static, so that the closure below captures nothing and needs no memory.
+    static OTHERS: OnceLock<Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>> = OnceLock::new();
+    // (A thread that panics, and makes a loop in a destructor, may not change the hook. And this crate's
+    // own tests shall say why they fail.)
+    if ONCE.is_completed() || std::thread::panicking() || cfg!(test) {
+        return;
+    }
+    ONCE.call_once(|| {
+        let _ = OTHERS.set(panic::take_hook());
+        panic::set_hook(Box::new(|info| {
+            if let Some(others) = OTHERS.get()
+                && !info.location().is_some_and(is_ours)
+            {
+                others(info);
+            }
+        }));
+    });
+}
+
+/// Is this place in the library's own source?
+pub(super) fn is_ours(place: &Location<'_>) -> bool {
+    place.file().strip_prefix(crate::SOURCE_FOLDER).is_some_and(|file| !file.starts_with(".."))
 }
 
 /// Frees a loop, at any time, with whatever is still in it: all sources end, and the

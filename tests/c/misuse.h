@@ -55,6 +55,10 @@ static inline void no_tick(loop_t *loop, uint64_t ticks, void *arg) {
   (void)ticks;
   (void)arg;
 }
+static inline void no_end(loop_t *loop, loop_handle_t source, uint32_t what, int64_t result, void *data,
+                          void *arg) {
+  (void)loop, (void)source, (void)what, (void)result, (void)data, (void)arg;
+}
 static inline void no_event(loop_t *loop, int fd, uint32_t events, void *arg) {
   (void)loop;
   (void)fd;
@@ -218,6 +222,7 @@ static inline int64_t posted_remotely(struct stage *s) {
   X(loop_watch_fd, "L", CODE, loop_watch_fd(s->loop, s->fds[1], LOOP_READABLE, no_event, NULL)) \
   X(loop_watch_update, "LW", CODE, loop_watch_update(s->loop, s->watch, 0))              \
   X(loop_watch_events, "LW", CODE, loop_watch_events(s->loop, s->watch))                 \
+  X(loop_poll_fd, "L", CODE, loop_poll_fd(s->loop, s->fds[1], LOOP_READABLE, -1, no_end, NULL))  \
   X(loop_add_hook, "L", CODE, loop_add_hook(s->loop, LOOP_WHEN_IDLE, nothing, NULL))     \
   X(loop_call_soon_threadsafe, "L", CODE, posted(s))                                     \
   X(loop_wake, "L", CODE, loop_wake(s->loop))                                            \

@@ -47,6 +47,7 @@ static int64_t call_with_finished(const struct function *f, struct stage *s) {
       loop_call_every(s->loop, HOUR, 1, LOOP_RUN_MISSED, no_tick, NULL),
       loop_watch_fd(s->loop, s->fds[0], LOOP_READABLE, no_event, NULL),
       loop_add_hook(s->loop, LOOP_WHEN_IDLE, nothing, NULL),
+      loop_poll_fd(s->loop, s->fds[0], LOOP_READABLE, -1, no_end, NULL),
       loop_call_soon(s->loop, nothing, NULL),
   };
   size_t count = sizeof finished / sizeof *finished;

@@ -69,6 +69,7 @@ TEST(callbacks) {
   SAY(loop_call_at, "`cb` is NULL", loop, 0, NULL, NULL);
   SAY(loop_call_every, "`cb` is NULL", loop, 0, 1, 0, NULL, NULL);
   SAY(loop_watch_fd, "`cb` is NULL", loop, stage.fds[0], LOOP_READABLE, NULL, NULL);
+  SAY(loop_poll_fd, "`cb` is NULL", loop, stage.fds[0], LOOP_READABLE, -1, NULL, NULL);
   SAY(loop_add_hook, "`cb` is NULL", loop, LOOP_WHEN_IDLE, NULL, NULL);
   SAY(loop_call_soon_threadsafe, "`cb` is NULL", loop, NULL, &stage, count_release);
   SAY(loop_remote_call_soon, "`cb` is NULL", stage.remote, NULL, &stage, count_release);
@@ -125,6 +126,7 @@ static void every_unknown_bit(void) {
     if (known & mask) continue;
     CHECK_EQ(loop_watch_fd(loop, stage.fds[0], mask | 1, no_event, NULL), LOOP_EMASK);
     CHECK_EQ(loop_watch_update(loop, stage.watch, mask | 1), LOOP_EMASK);
+    CHECK_EQ(loop_poll_fd(loop, stage.fds[0], mask | 1, 0, no_end, NULL), LOOP_EMASK);
   }
   SAY(loop_watch_fd, "unknown bits", loop, stage.fds[0], UINT32_MAX, no_event, NULL);
   SAY(loop_watch_update, "unknown bits", loop, stage.watch, UINT32_MAX);
@@ -144,6 +146,12 @@ TEST(descriptors) {
   SAY(loop_watch_fd, "`events` is 0", loop, stage.fds[0], 0, no_event, NULL);
   SAY(loop_watch_fd, "LOOP_EDGE beside another watcher", loop, stage.fds[0], 1 | LOOP_EDGE, no_event, NULL);
   SAY(loop_watch_update, "LOOP_EDGE beside another watcher", loop, stage.watch, 1 | LOOP_EDGE);
+  SAY(loop_poll_fd, "`fd` is closed", loop, closed, LOOP_READABLE, 0, no_end, NULL);
+  SAY(loop_poll_fd, "`fd` is a regular file", loop, file, LOOP_READABLE, 0, no_end, NULL);
+  SAY(loop_poll_fd, "the loop's own descriptor", loop, loop_fd(loop), LOOP_READABLE, 0, no_end, NULL);
+  SAY(loop_poll_fd, "`events` is 0", loop, stage.fds[0], 0, 0, no_end, NULL);
+  SAY(loop_poll_fd, "LOOP_EDGE", loop, stage.fds[0], 1 | LOOP_EDGE, 0, no_end, NULL);
+  SAY(loop_poll_fd, "`timeout_ns` is INT64_MIN", loop, stage.fds[0], 1, INT64_MIN, no_end, NULL);
   every_unknown_bit();
   close(file);
   end();

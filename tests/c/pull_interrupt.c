@@ -1,9 +1,11 @@
-/* link: -lpthread */
+/* link: -rdynamic -lpthread */
 /* Pull mode: an ON_INTERRUPT hook without a callback is handed out when a signal
  * has interrupted the wait, so that a language runs its own signal handlers. */
 #define _GNU_SOURCE 1
 #include "host_support.h"
 #include "signal_storm.h"
+
+#include "count_allocations.h"
 
 static loop_t *loop;
 static loop_event_t events[16];
@@ -86,6 +88,17 @@ TEST(a_cancel_holds_for_a_hook_that_did_not_fit) {
   free_loop(loop);
 }
 
+TEST(a_hook_that_is_cancelled_leaves_nothing_to_do) {
+  loop = new_loop(LOOP_PULL);
+  add(NULL, "first");
+  loop_handle_t second = add(NULL, "second");
+  CHECK_EQ(wait_for_signal(1), 1);
+  CHECK_EQ(loop_timeout(loop), 0);
+  CHECK_EQ(loop_cancel(loop, second), 0);
+  CHECK_EQ(loop_timeout(loop), LOOP_NEVER);
+  free_loop(loop);
+}
+
 TEST(hooks_with_a_callback_are_called_beside_it) {
   int runs = 0;
   loop = new_loop(LOOP_PULL);
@@ -105,5 +118,22 @@ TEST(a_hook_that_is_ready_is_no_work) {
   CHECK_EQ(loop_has_work(loop), 0);
   CHECK_EQ(wait_for_signal(1), 1);
   CHECK_EQ(loop_has_work(loop), 0);
+  free_loop(loop);
+}
+
+/* The first thing that is ever ready needs memory. */
+TEST(a_signal_is_not_lost_for_want_of_memory) {
+  loop = new_loop(LOOP_PULL);
+  loop_handle_t hook = add(NULL, NULL);
+  storm_begin(ignore_signal);
+  heap.refused = 0;
+  heap.refusals = 1000000;
+  heap.refuse_at = heap.asked + 1;
+  CHECK_EQ(loop_next_events(loop, events, 16, -1), -ENOMEM);
+  heap.refuse_at = 0;
+  storm_end();
+  CHECK_EQ(loop_next_events(loop, events, 16, 0), 1);
+  CHECK_EQ(events[0].handle, hook);
+  CHECK_EQ(loop_next_events(loop, events, 16, 0), 0);
   free_loop(loop);
 }

@@ -82,6 +82,24 @@ TEST(the_first_of_a_batch_cancels_another_one) {
   }
 }
 
+/* And one of its own kind. */
+TEST(the_first_of_a_batch_cancels_its_twin) {
+  for (int kind = 0; kind < KINDS; kind++) {
+    start();
+    loop_handle_t first = make(kind), second = make(kind);
+    CHECK_EQ(loop_set_arg(loop, second, &dealt[(kind + 1) % KINDS]), 0);
+    CHECK_EQ(loop_next_events(loop, events, 16, 0), 2);
+    CHECK_EQ(events[0].handle, first);
+    deal_with(&events[0]);
+    CHECK_EQ(loop_cancel(loop, second), 0);
+    deal_with(&events[1]);
+    CHECK_EQ(dealt[kind], 1);
+    CHECK_EQ(dealt[(kind + 1) % KINDS], 0);
+    CHECK_EQ(loop_is_active(loop, first), 1);
+    end();
+  }
+}
+
 TEST(a_timer_that_is_cancelled_and_armed_again_is_active) {
   start();
   loop_handle_t timer = make(2);

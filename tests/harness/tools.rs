@@ -37,11 +37,16 @@ const REPLACES_MALLOC: &str = "replaces malloc, as the tool does";
 const OWN_MALLOC: &[Excuse] = &[
     ("c/fault_causes_memory", REPLACES_MALLOC),
     ("c/fault_memory", REPLACES_MALLOC),
+    ("c/fault_memory_for_good", REPLACES_MALLOC),
     ("c/law_11_growth", REPLACES_MALLOC),
     ("c/law_11_no_allocation", REPLACES_MALLOC),
     ("c/pull_no_allocation", REPLACES_MALLOC),
+    ("c/soon_cancelled_memory", REPLACES_MALLOC),
     ("c/thread_posts_memory", REPLACES_MALLOC),
 ];
+
+/// Its frames are larger, or it does not know that a program may have several stacks.
+const SMALL_STACKS: &[Excuse] = &[("c/small_stacks", "the tool itself needs more of a stack")];
 
 const TOOLS: [Tool; 4] = [
     Tool {
@@ -53,7 +58,7 @@ const TOOLS: [Tool; 4] = [
         preload: None,
         options: ("ASAN_OPTIONS", "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"),
         slowdown: 4,
-        not_run: &[OWN_MALLOC],
+        not_run: &[OWN_MALLOC, SMALL_STACKS],
     },
     Tool {
         name: "tsan",
@@ -64,7 +69,7 @@ const TOOLS: [Tool; 4] = [
         preload: None,
         options: ("TSAN_OPTIONS", "second_deadlock_stack=1:history_size=4"),
         slowdown: 4,
-        not_run: &[OWN_MALLOC],
+        not_run: &[OWN_MALLOC, SMALL_STACKS],
     },
     Tool {
         name: "memcheck",
@@ -86,6 +91,7 @@ const TOOLS: [Tool; 4] = [
         slowdown: 20,
         not_run: &[
             OWN_MALLOC,
+            SMALL_STACKS,
             &[
                 ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
                 ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),

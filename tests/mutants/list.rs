@@ -88,10 +88,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "4 cancel",
         "a_cancelled_ready_callback_runs",
-        "Found::Queued(sequence) => {
-                let removed = self.ready.remove(sequence);",
-        "Found::Queued(sequence) => {
-                let removed = self.ready.get(sequence);",
+        "let removed = self.ready.remove_soon(sequence);",
+        "let removed = self.ready.get(sequence).and_then(Entry::as_soon);",
     ),
     mutant(
         "4 cancel",
@@ -334,5 +332,50 @@ pub const MUTANTS: &[Mutant] = &[
         "a_batch_goes_on_behind_a_callback",
         "Some(Entry::Soon { callback, .. }) => callback.is_pulled(),",
         "Some(Entry::Soon { .. }) => true,",
+    ),
+    // The C tests notice these.
+    mutant(
+        "6 release",
+        "the_room_promised_to_releases_is_trimmed",
+        "self.due.trim(self.promised.get());",
+        "self.due.trim(0);",
+    ),
+    mutant(
+        "6 release",
+        "the_room_promised_to_releases_is_a_block_short",
+        "while blocks_between(head, end) > self.directory.len() {",
+        "while blocks_between(head, end) > self.directory.len() + 1 {",
+    ),
+    mutant(
+        "6 release",
+        "room_is_made_for_the_last_promise_only",
+        "self.due.reserve(self.promised.get() + 1)?;",
+        "self.due.reserve(1)?;",
+    ),
+    mutant(
+        "10 memory",
+        "a_post_that_finds_no_memory_is_lost",
+        "                self.accept(post)?;",
+        "                let _ = self.accept(post);",
+    ),
+    mutant("11 memory", "what_is_cancelled_holds_its_memory", "if gone == BLOCK {", "if gone > BLOCK {"),
+    mutant(
+        "11 memory",
+        "a_burst_of_cancelled_ones_is_kept",
+        "self.all > self.needed + Self::MORE",
+        "self.all > u32::MAX - Self::MORE",
+    ),
+    mutant(
+        "11 memory",
+        "memory_is_never_given_back",
+        "self.low.div_ceil(2).min(Self::AT_MOST)",
+        "self.low.min(Self::AT_MOST).min(0)",
+    ),
+    mutant(
+        "11 stack",
+        "a_block_is_made_on_the_stack",
+        "let mut place = Vec::<Block<S, O, M, N>>::new();",
+        "std::hint::black_box([0u8; 16 * 1024]);
+    let mut place = Vec::<Block<S, O, M, N>>::new();",
     ),
 ];
