@@ -74,7 +74,16 @@ impl Laws<'_> {
         }
     }
 
+    /// The watcher that the source is.
     fn watch(&self, source: usize) -> Option<&Watch> {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) => Some(watch),
+            _ => None,
+        }
+    }
+
+    /// The watcher that the source is or has.
+    fn any_watch(&self, source: usize) -> Option<&Watch> {
         match &self.sources[source].kind {
             Kind::Watch(watch) | Kind::Poll(watch, _) => Some(watch),
             _ => None,
@@ -182,7 +191,7 @@ impl Laws<'_> {
         }
         let standing = if self.has_come_back(slot) { Standing::Suspect } else { Standing::Attached };
         for source in 0..self.sources.len() {
-            let is_other = self.watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
+            let is_other = self.any_watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
             if is_other && self.sources[source].alive && standing == Standing::Attached {
                 self.detach(source);
             }
@@ -199,7 +208,7 @@ impl Laws<'_> {
     }
 
     pub(super) fn update_watch(&mut self, source: usize, mask: u32) -> Result<i64, i64> {
-        let watch = self.users_watch(source)?;
+        let watch = self.watch(source).ok_or(EKIND)?;
         if mask & !MASK != 0 {
             return Err(EMASK);
         }
@@ -229,26 +238,18 @@ impl Laws<'_> {
         watch.mask = mask;
         watch.changed = true;
         // What is taken away is not reported any more.
-        let watch = self.watch(source).map(|watch| Watch { ..*watch }).unwrap();
+        let watch = self.any_watch(source).map(|watch| Watch { ..*watch }).unwrap();
         let own = self.ready.iter_mut().filter(|entry| entry.source == source);
         own.for_each(|entry| entry.events = watch.share_of(entry.events));
         self.ready.retain(|entry| entry.source != source || entry.events != 0);
     }
 
     pub(super) fn watch_events(&self, source: usize) -> Result<i64, i64> {
-        self.users_watch(source).map(|watch| watch.mask.into())
-    }
-
-    /// A watcher that is not a part of an operation.
-    fn users_watch(&self, source: usize) -> Result<&Watch, i64> {
-        match &self.sources[source].kind {
-            Kind::Watch(watch) => Ok(watch),
-            _ => Err(EKIND),
-        }
+        self.watch(source).map(|watch| watch.mask.into()).ok_or(EKIND)
     }
 
     pub(super) fn forget_watch(&mut self, source: usize) {
-        if let Some(Watch { slot, mask, standing: Standing::Attached, .. }) = self.watch(source)
+        if let Some(Watch { slot, mask, standing: Standing::Attached, .. }) = self.any_watch(source)
             && mask & EDGE != 0
         {
             self.edges.forget(&self.files, *slot);
@@ -345,7 +346,7 @@ impl Laws<'_> {
     }
 
     fn news_of(&self, source: usize, levels: &[u32; SLOTS], edges: &[u32; SLOTS]) -> u32 {
-        let watch = self.watch(source).unwrap();
+        let watch = self.any_watch(source).unwrap();
         match watch.standing {
             Standing::Attached if watch.always => watch.share_of(READABLE | WRITABLE),
             Standing::Attached if watch.is_edge() => watch.share_of(edges[watch.slot]),
@@ -370,7 +371,7 @@ impl Laws<'_> {
     /// The order of descriptors is the kernel's: that of the library's calls. But the watchers of
     /// one descriptor stay in the order of their making.
     fn in_kernels_order(&self, fresh: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
-        let slot_of = |source: usize| self.watch(source).unwrap().slot;
+        let slot_of = |source: usize| self.any_watch(source).unwrap().slot;
         // (If an operation's time is over already, its turn is that of its deadline.)
         let is_overtaken = |source: usize| self.ready.iter().any(|entry| entry.source == source);
         let turn = |source: usize| if is_overtaken(source) { NO_TURN } else { self.turn_of(source) };
@@ -396,7 +397,7 @@ impl Laws<'_> {
     /// Is something there that the library must take for ready?
     pub(super) fn is_surely_ready(&self) -> bool {
         let is_sure =
-            |source: usize| self.watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
+            |source: usize| self.any_watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
         self.ready.iter().any(|entry| entry.is_timer || is_sure(entry.source) && !self.is_old(entry))
     }
 
@@ -407,14 +408,14 @@ impl Laws<'_> {
     /// What a budget, an exception or an outer turn left in the queue must still hold, as the last
     /// look tells.
     fn is_old(&self, entry: &Entry) -> bool {
-        let is_level = self.watch(entry.source).is_some_and(|watch| !watch.is_edge());
+        let is_level = self.any_watch(entry.source).is_some_and(|watch| !watch.is_edge());
         is_level && !entry.is_timer && entry.look != self.looks
     }
 
     pub(super) fn take_watch(&mut self, entry: &Entry) -> Option<News> {
         self.note_turn_of(entry);
         // Of what was found before the number was closed it may be told, or not any more.
-        let is_gone = self.watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
+        let is_gone = self.any_watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
         let is_void = self.is_old(entry) || (is_gone && !self.has_turn_ahead(entry.source));
         let watch = self.watch_mut(entry.source);
         let events = watch.share_of(entry.events);
@@ -424,6 +425,11 @@ impl Laws<'_> {
         let news = self.news(entry.source, events);
         self.fired(entry.source);
         Some(news)
+    }
+
+    fn told_of_number(&self, source: usize) -> u32 {
+        let number = self.sources[source].number;
+        self.seen().zip(number).and_then(|(event, number)| event.events_of(number)).unwrap_or(0)
     }
 
     fn news(&self, source: usize, events: u32) -> News {
@@ -439,7 +445,8 @@ impl Laws<'_> {
         let watch = self.watch_mut(source);
         let events = match watch.standing {
             Standing::Attached => watch.share_of(states[watch.slot]),
-            Standing::Gone | Standing::Suspect | Standing::Detached => 0,
+            // (The library looks by number, and the number may be another file's by now.)
+            Standing::Gone | Standing::Suspect | Standing::Detached => self.told_of_number(source),
         };
         self.fired(source);
         if events == 0 { TIMED_OUT } else { events.into() }
@@ -494,7 +501,7 @@ impl Laws<'_> {
     fn closed_number(&mut self, slot: usize) {
         let has_come_back = self.has_come_back(slot);
         for source in 0..self.sources.len() {
-            let Some(watch) = self.watch(source) else { continue };
+            let Some(watch) = self.any_watch(source) else { continue };
             let lives_on = self.files.is_alive(watch.file) || has_come_back;
             let standing = match watch.standing {
                 Standing::Attached if watch.slot == slot && !watch.always && lives_on => Standing::Suspect,
