@@ -347,7 +347,7 @@ impl Bytes<'_> {
             26..32 => Op::At(self.body(), self.moment()),
             32..38 => Op::Every(self.body(), self.time(), self.time(), self.below(4) as u32),
             38..54 => Op::Watch(self.watcher_body(), self.below(SLOTS), self.mask()),
-            54 => Op::WatchBad(self.watcher_body(), self.below(3)),
+            54 => Op::WatchBad(self.watcher_body(), self.below(6)),
             55..60 => Op::Hook(self.body(), self.below(5) as u32),
             60..66 => Op::Post(self.body(), self.by()),
             66..70 => Op::RemotePost(self.below(4), self.body(), self.by()),

@@ -34,6 +34,8 @@ pub struct Real<'a> {
     frames: RefCell<Vec<Frame>>,
     closed: Cell<bool>,
     host_fd: Cell<c_int>,
+    /// The descriptors that the loop was made with.
+    own: Vec<c_int>,
 }
 
 /// User code on the stack.
@@ -125,10 +127,13 @@ fn plain_function(body: Body) -> PlainCb {
 
 /// Runs the program; its descriptors have the numbers from `base` on.
 pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
+    let free_before = lowest_free_number();
+    let on = make_loop(library, program.setup);
     let real = Real {
         library,
         program,
-        on: make_loop(library, program.setup),
+        on,
+        own: (free_before..lowest_free_number()).collect(),
         files: RefCell::new(Files::new(base)),
         trace: RefCell::default(),
         handles: RefCell::default(),
@@ -155,7 +160,21 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
         // SAFETY: made by the library, and its last use.
         assert_eq!(unsafe { (library.loop_remote_free)(remote) }, 0);
     }
+    drop(real.files.replace(Files::new(base)));
+    if lowest_free_number() != free_before {
+        real.log(Event::Leaked);
+    }
     real.trace.take()
+}
+
+/// The number that the next descriptor gets.
+fn lowest_free_number() -> c_int {
+    // SAFETY: makes a descriptor and closes it.
+    unsafe {
+        let number = libc::dup(2);
+        assert_eq!(libc::close(number), 0);
+        number
+    }
 }
 
 fn make_loop(library: &Library, setup: Setup) -> *mut Loop {

@@ -108,6 +108,8 @@ pub enum Event {
     Asked,
     /// The host's hook was called.
     Woken,
+    /// The loop is freed, but not all its descriptors are closed.
+    Leaked,
 }
 
 impl Event {

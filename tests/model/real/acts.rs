@@ -79,7 +79,12 @@ impl Real<'_> {
                     (library.loop_watch_fd)(on, number, mask, fd_function(body), arg(body))
                 }
                 Op::WatchBad(body, which) => {
-                    let number = [-1, self.files.borrow().number(NO_SLOT), self.host_fd.get()][which];
+                    let number = match which {
+                        0 => -1,
+                        1 => self.files.borrow().number(NO_SLOT),
+                        2 => self.host_fd.get(),
+                        own => self.own.get(own % self.own.len().max(1)).copied().unwrap_or(-1),
+                    };
                     (library.loop_watch_fd)(on, number, READABLE, fd_function(body), arg(body))
                 }
                 Op::PollFd(body, slot, mask, limit) => {
