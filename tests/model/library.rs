@@ -136,6 +136,7 @@ macro_rules! interface {
 interface! {
     fn loop_new_with(*const Options, *mut *mut Loop) -> c_int;
     fn loop_free(*mut Loop) -> c_int;
+    fn loop_after_fork(*mut Loop) -> c_int;
     fn loop_run_forever(*mut Loop) -> c_int;
     fn loop_run(*mut Loop) -> c_int;
     fn loop_run_once(*mut Loop, i64) -> c_int;

@@ -3,6 +3,7 @@
 mod acts;
 
 use super::files::Files;
+use super::forks::{end_real_child, is_child};
 use super::library::*;
 use super::program::*;
 use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled};
@@ -33,6 +34,10 @@ pub struct Real<'a> {
     runs: RefCell<Vec<bool>>,
     frames: RefCell<Vec<Frame>>,
     closed: Cell<bool>,
+    /// What the children saw.
+    children: RefCell<Vec<Vec<Event>>>,
+    /// In a child: so much had been seen before.
+    forked_at: Cell<usize>,
     host_fd: Cell<c_int>,
     /// The descriptors that the loop was made with.
     own: Vec<c_int>,
@@ -125,8 +130,14 @@ fn plain_function(body: Body) -> PlainCb {
     (!body.null).then_some(plain as _)
 }
 
+/// What was seen: also by the children, each since it was forked.
+pub struct Seen {
+    pub trace: Vec<Event>,
+    pub children: Vec<Vec<Event>>,
+}
+
 /// Runs the program; its descriptors have the numbers from `base` on.
-pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
+pub fn play(library: &Library, program: &Program, base: c_int) -> Seen {
     let free_before = lowest_free_number();
     let on = make_loop(library, program.setup);
     let real = Real {
@@ -147,6 +158,8 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
         runs: RefCell::default(),
         frames: RefCell::default(),
         closed: Cell::new(false),
+        children: RefCell::default(),
+        forked_at: Cell::new(0),
         host_fd: Cell::new(-1),
     };
     HERE.set((&raw const real).cast());
@@ -164,7 +177,10 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
     if lowest_free_number() != free_before {
         real.log(Event::Leaked);
     }
-    real.trace.take()
+    if is_child() {
+        end_real_child(&real.trace.borrow()[real.forked_at.get()..]);
+    }
+    Seen { trace: real.trace.take(), children: real.children.take() }
 }
 
 /// The number that the next descriptor gets.
@@ -204,7 +220,7 @@ impl Real<'_> {
 
     fn log(&self, event: Event) {
         if LIVE.get() {
-            eprintln!("{event:?}");
+            eprintln!("{}{event:?}", if is_child() { "child: " } else { "" });
         }
         self.trace.borrow_mut().push(event);
     }

@@ -1,6 +1,7 @@
 //! What can be seen of a loop: the library and the model each write it down, and it must be the
 //! same.
 
+use super::apart::Ended;
 use super::files::SLOTS;
 use super::library::{EVENT_DONE, EVENT_WOKEN, NEVER};
 use super::program::{By, Op};
@@ -108,6 +109,8 @@ pub enum Event {
     Asked,
     /// The host's hook was called.
     Woken,
+    /// A child came to the end of the program, or did not.
+    ChildEnded(Ended),
     /// The loop is freed, but not all its descriptors are closed.
     Leaked,
 }

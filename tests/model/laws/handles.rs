@@ -104,6 +104,7 @@ impl Laws<'_> {
                 Outcome::Code((!self.closed).into())
             }
             Op::HostPoll => self.poll_by_host(),
+            Op::Fork => self.fork(),
             Op::Elsewhere(errand) => self.act_elsewhere(errand),
             _ => {
                 // Every argument has a number, whatever becomes of it.

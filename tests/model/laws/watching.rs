@@ -1,8 +1,10 @@
 //! Watchers: who is told what. The kernel is asked about descriptors of the model's own, to which
 //! the same happens as to the library's.
 
+use super::edges::Edges;
 use super::{Entry, Kind, Laws, Source};
 use crate::model::files::SLOTS;
+use crate::model::forks::is_child;
 use crate::model::library::*;
 use crate::model::program::{Body, Op};
 use crate::model::trace::{Event, News, Outcome};
@@ -18,6 +20,9 @@ pub struct Watch {
     /// Of an edge-triggered one: it has been updated since the kernel was asked.
     changed: bool,
 }
+
+/// In a forked child the library registers numbers, whatever file they are by now.
+const HEARS_STRANGERS: bool = true;
 
 /// When a source that is not called any more is called next.
 const NO_TURN: (usize, usize) = (usize::MAX, 0);
@@ -309,6 +314,7 @@ impl Laws<'_> {
     }
 
     fn tell_edges(&mut self) {
+        let may_hear = HEARS_STRANGERS && is_child();
         let come_back: [bool; SLOTS] = std::array::from_fn(|slot| self.has_come_back(slot));
         for source in 0..self.sources.len() {
             let Source { kind: Kind::Watch(watch) | Kind::Poll(watch, _), alive: true, .. } =
@@ -323,7 +329,9 @@ impl Laws<'_> {
                 }
                 Standing::Attached if is_changed => self.edges.forget(&self.files, watch.slot),
                 // Nothing comes from it any more, but for what was found before.
-                Standing::Suspect if !self.files.is_alive(watch.file) && !come_back[watch.slot] => {
+                Standing::Suspect
+                    if !self.files.is_alive(watch.file) && !come_back[watch.slot] && !may_hear =>
+                {
                     watch.standing = Standing::Gone;
                 }
                 _ => {}
@@ -480,6 +488,23 @@ impl Laws<'_> {
             _ => unreachable!("{op:?} does nothing to files"),
         }
         Outcome::Nothing
+    }
+
+    /// The child's set is new: what is an edge stands anew. A number that was closed may be another
+    /// file's by now, which the library must not take for the one that was watched.
+    pub(super) fn watch_in_child(&mut self) {
+        self.edges = Edges::new();
+        for source in 0..self.sources.len() {
+            let is_alive = self.sources[source].alive;
+            let Some(&Watch { slot, mask, standing, always, .. }) = self.any_watch(source) else { continue };
+            match standing {
+                Standing::Attached if is_alive && mask & EDGE != 0 && !always => {
+                    self.edges.watch(&self.files, slot, mask);
+                }
+                Standing::Gone if HEARS_STRANGERS => self.watch_mut(source).standing = Standing::Suspect,
+                _ => {}
+            }
+        }
     }
 
     /// Is the file behind the number one that was watched there before another was? Then the kernel

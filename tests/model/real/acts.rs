@@ -1,9 +1,10 @@
 //! What a program can do to the library: one arm an operation.
 
 use super::{HERE, Real, done, here, idle, plain_function, ready, release_function, tick, woken};
+use crate::model::forks::{Forked, MOST_FORKS, fork, is_child};
 use crate::model::library::*;
 use crate::model::program::{Body, Errand, Op, Pick};
-use crate::model::trace::{NO_SLOT, Outcome};
+use crate::model::trace::{Event, NO_SLOT, Outcome};
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 
@@ -49,6 +50,7 @@ impl Real<'_> {
                 }
                 Op::Elsewhere(errand) => self.act_elsewhere(errand),
                 Op::Free => self.free(),
+                Op::Fork => self.fork(),
                 Op::LoopFd | Op::HostPoll => self.ask_host_fd(op),
                 Op::RemoteNew | Op::RemoteFree(_) => self.change_remotes(op),
                 Op::Open(..) | Op::Close(_) | Op::Dup(..) | Op::Do(..) => self.do_to_files(op),
@@ -165,6 +167,26 @@ impl Real<'_> {
         let code = unsafe { (self.library.loop_free)(self.on) };
         self.closed.set(code == 0 || was_closed);
         Outcome::Code(code.into())
+    }
+
+    /// Not where a remote would keep the child's runs going for ever.
+    fn fork(&self) -> Outcome {
+        let may = !is_child() && !self.closed.get() && self.remotes.borrow().is_empty();
+        if !may || self.children.borrow().len() == MOST_FORKS {
+            return Outcome::Nothing;
+        }
+        match fork() {
+            Forked::Child => {
+                self.forked_at.set(self.trace.borrow().len());
+                // SAFETY: a loop of ours that exists.
+                Outcome::Code(unsafe { (self.library.loop_after_fork)(self.on) }.into())
+            }
+            Forked::Parent(ended, seen) => {
+                self.children.borrow_mut().push(seen);
+                self.log(Event::ChildEnded(ended));
+                Outcome::Nothing
+            }
+        }
     }
 
     fn ask_host_fd(&self, op: Op) -> Outcome {
