@@ -44,7 +44,7 @@ fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {
     cargo(&tree, &["build", "--lib"]).map_err(|output| format!("it does not compile:\n{output}"))?;
     let noticed_by = match is_noticed_by_model(&tree)? {
         true => "the model test",
-        false if cargo(&tree, &["test", "--test", "c"]).is_err() => "the C tests",
+        false if cargo(&tree, &["test", "--test", "c", "--", mutant.tests]).is_err() => "the C tests",
         false => return Err("it has not been noticed".into()),
     };
     NOTICED.lock().unwrap().push(format!("| {} | {} | {noticed_by} |", mutant.law, mutant.name));

@@ -179,9 +179,14 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// What of `events` is up with a descriptor right now.
-    pub fn look(&self, fd: i32, events: u32) -> u32 {
-        self.on.poller.borrow().look(fd, events)
+    /// What a part that is a watcher would be told right now; 0 if its file was closed.
+    pub fn look(&self, part: u8) -> u32 {
+        let Some(Handle::Slot(Kind::Watch, id)) = Handle::from_raw(self.handles[usize::from(part)]) else {
+            return 0;
+        };
+        let watchers = self.on.watchers.borrow();
+        let Some(watch) = watchers.slots.get(id).filter(|watch| !watch.is_detached()) else { return 0 };
+        watch.share_of(self.on.poller.borrow().look(watch.fd, watch.mask()))
     }
 }
 

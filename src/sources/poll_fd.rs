@@ -17,17 +17,14 @@ pub const DONE: u32 = 14;
 const WATCH: u8 = 0;
 const DEADLINE: u8 = 1;
 
-pub struct PollFd {
-    fd: i32,
-    events: u32,
-}
+pub struct PollFd;
 
 impl Object for PollFd {
     fn step(&mut self, parts: &mut Parts<'_>, _part: u8, fired: Fired) -> Step {
         let ready = match fired {
             Fired::Ready(events) => events,
             // What is ready by then wins, also if the kernel has not been asked in this turn.
-            Fired::Timer => parts.look(self.fd, self.events),
+            Fired::Timer => parts.look(WATCH),
         };
         let result = match ready {
             events if events & CLOSED != 0 => Error::BAD_FD.code().into(),
@@ -57,7 +54,7 @@ impl Loop {
             return Err(Error::MASK);
         }
         let deadline = timeout.map(|ns| self.time_after(ns));
-        self.add_object(AnyObject::PollFd(PollFd { fd, events }), callback, |parts| {
+        self.add_object(AnyObject::PollFd(PollFd), callback, |parts| {
             parts.watch(WATCH, fd, events | CLOSED)?;
             deadline.map_or(Ok(()), |deadline| parts.arm(DEADLINE, deadline))
         })

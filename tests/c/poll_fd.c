@@ -136,6 +136,29 @@ TEST(what_is_ready_when_the_time_is_over_wins) {
   end();
 }
 
+static void hang_up(loop_t *on, void *arg) {
+  (void)on;
+  CHECK_EQ(close(*(int *)arg), 0);
+}
+
+/* A pipe's end is a hang-up alone, which also counts as readable: in the kernel's event, and when
+ * the time is over first. */
+TEST(a_hang_up_at_the_end_of_the_time_is_told_as_a_watcher_is_told) {
+  for (int in_time = 0; in_time < 2; in_time++) {
+    int ends[2];
+    start_with(LOOP_MANUAL_CLOCK);
+    CHECK_EQ(pipe(ends), 0);
+    loop_handle_t first = loop_call_later(loop, 0, hang_up, &ends[1]);
+    CHECK(first > 0);
+    CHECK(loop_poll_fd(loop, ends[0], LOOP_READABLE, in_time ? 1 : 0, on_done, &done) > 0);
+    CHECK_EQ(loop_run_ready(loop, UINT64_MAX), 2);
+    CHECK_EQ(done, 1);
+    CHECK_EQ(result, LOOP_READABLE | LOOP_HANGUP);
+    close(ends[0]);
+    end();
+  }
+}
+
 TEST(a_cancel_is_silent_and_total) {
   start();
   /* Armed. */

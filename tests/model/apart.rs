@@ -33,7 +33,7 @@ pub fn more_patience(seconds: u32) {
     unsafe { libc::alarm(seconds) };
 }
 
-fn wait_for(child: libc::pid_t) -> Ended {
+pub fn wait_for(child: libc::pid_t) -> Ended {
     let mut status = 0;
     // SAFETY: a place for a number.
     while unsafe { libc::waitpid(child, &mut status, 0) } != child {

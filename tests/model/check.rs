@@ -1,6 +1,7 @@
 //! One program, on the library and on the model.
 
 use super::apart::{Ended, apart};
+use super::forks::{end_model_child, is_child};
 use super::library::Library;
 use super::program::Program;
 use super::trace::{Event, in_order};
@@ -25,20 +26,35 @@ pub struct Difference {
     /// Or how it ended before it was over.
     real: Result<Vec<Event>, Ended>,
     model: Result<Vec<Event>, String>,
+    /// What a child of the model's says, if it saw a difference.
+    in_child: Option<String>,
 }
 
 pub fn check(library: &Library, program: &Program) -> Result<usize, Box<Difference>> {
     let real = real::play(library, program, FIRST_NUMBER);
-    let model = catch_unwind(AssertUnwindSafe(|| laws::play(program, FIRST_NUMBER + NUMBERS, &real)));
-    let model = model.map(in_order).map_err(|payload| match payload.downcast::<&str>() {
+    let mut children = Vec::new();
+    let played =
+        catch_unwind(AssertUnwindSafe(|| laws::play(program, FIRST_NUMBER + NUMBERS, &real, &mut children)));
+    let seen = children.pop_if(|_| is_child());
+    let real = in_order(seen.map_or(real.trace, |child| child.seen));
+    let model = played.map(in_order).map_err(|payload| match payload.downcast::<&str>() {
         Ok(text) => text.to_string(),
         Err(payload) => payload.downcast::<String>().map_or("a panic".to_owned(), |text| *text),
     });
-    let real = in_order(real);
-    if model.as_ref() == Ok(&real) {
-        return Ok(real.len());
+    let is_same = model.as_ref() == Ok(&real);
+    let count = real.len();
+    let in_child = children.into_iter().find_map(|child| child.difference);
+    if is_same && in_child.is_none() {
+        if is_child() {
+            end_model_child(None);
+        }
+        return Ok(count);
     }
-    Err(Box::new(Difference { program: program.clone(), real: Ok(real), model }))
+    let found = Difference { program: program.clone(), real: Ok(real), model, in_child };
+    if is_child() {
+        end_model_child(Some(found.to_string()));
+    }
+    Err(Box::new(found))
 }
 
 /// The same in a child, for programs that hang or crash.
@@ -48,13 +64,16 @@ pub fn check_apart(library: &Library, program: &Program) -> Result<usize, Box<Di
         Ended::Badly => check(library, program),
         ended => {
             let (real, model) = (Err(ended), Ok(Vec::new()));
-            Err(Box::new(Difference { program: program.clone(), real, model }))
+            Err(Box::new(Difference { program: program.clone(), real, model, in_child: None }))
         }
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = &self.in_child {
+            return writeln!(f, "in a child, where the program is\n{text}");
+        }
         writeln!(f, "{}", self.program)?;
         let real = match &self.real {
             Ok(real) => &real[..],

@@ -52,12 +52,14 @@ pub struct Files {
     base: RawFd,
     slots: [Option<Held>; SLOTS],
     files: usize,
+    /// Those that live on in the process that this one was forked by.
+    held: Vec<usize>,
 }
 
 impl Files {
     /// With the numbers from `base` on.
     pub fn new(base: RawFd) -> Files {
-        Files { base, slots: [const { None }; SLOTS], files: 0 }
+        Files { base, slots: [const { None }; SLOTS], files: 0, held: Vec::new() }
     }
 
     pub fn number(&self, slot: usize) -> RawFd {
@@ -80,7 +82,12 @@ impl Files {
 
     /// Does the file live on under any number?
     pub fn is_alive(&self, file: usize) -> bool {
-        self.slots.iter().flatten().any(|held| held.file == file)
+        self.held.contains(&file) || self.slots.iter().flatten().any(|held| held.file == file)
+    }
+
+    /// In a child: the files of now live on in its parent.
+    pub fn hold(&mut self) {
+        self.held.extend(self.slots.iter().flatten().map(|held| held.file));
     }
 
     /// A new file behind the number; what was there is closed.

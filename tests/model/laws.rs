@@ -11,10 +11,12 @@ mod host;
 mod runs;
 mod watching;
 
+use super::apart::Ended;
 use super::files::Files;
+use super::forks::{Forked, MOST_FORKS, fork, is_child};
 use super::library::*;
 use super::program::{By, DEEPEST, LATE, MOST_TIMERS, Op, Program};
-use super::real::Frame;
+use super::real::{Frame, Seen};
 use super::trace::{Current, Event, News, Outcome, Probe, left};
 use edges::Edges;
 use host::Host;
@@ -58,6 +60,17 @@ pub struct Laws<'a> {
     handed_end: u64,
     host: Host,
     closed: bool,
+    /// What the library's children saw, and how many forks there were.
+    childrens: &'a [Vec<Event>],
+    children: &'a mut Vec<Child>,
+}
+
+/// A child of the model's.
+pub struct Child {
+    /// In it: all that the library's child saw.
+    pub seen: Vec<Event>,
+    /// In its parent: the child has found this.
+    pub difference: Option<String>,
 }
 
 /// Something that gets a callback.
@@ -78,8 +91,13 @@ struct Source {
 enum Kind {
     Soon,
     Timer,
-    Every { interval: u64, policy: u32 },
+    Every {
+        interval: u64,
+        policy: u32,
+    },
     Watch(Watch),
+    /// One wait for a descriptor. Has it ended?
+    Poll(Watch, bool),
     Hook(u32),
 }
 
@@ -89,6 +107,8 @@ struct Entry {
     source: usize,
     /// What happened to a descriptor.
     events: u32,
+    /// It is a deadline's.
+    is_timer: bool,
     /// When the kernel said so first, and last.
     found: u32,
     look: u32,
@@ -113,10 +133,12 @@ impl From<Thrown> for Leave {
 }
 
 /// Runs the program; its descriptors have the numbers from `base` on.
-pub fn play(program: &Program, base: i32, real: &[Event]) -> Vec<Event> {
+pub fn play(program: &Program, base: i32, real: &Seen, children: &mut Vec<Child>) -> Vec<Event> {
     let mut laws = Laws {
         program,
-        real,
+        real: &real.trace,
+        childrens: &real.children,
+        children,
         trace: Vec::new(),
         files: Files::new(base),
         edges: Edges::new(),
@@ -388,6 +410,40 @@ impl Laws<'_> {
         if self.is_held_by_watchers() || self.timeout() == i64::MAX {
             self.call_stop();
         }
+    }
+
+    /// The child goes on with what the library's child saw.
+    fn fork(&mut self) -> Outcome {
+        let count = self.children.len();
+        if is_child() || self.closed || self.remotes > 0 || count == MOST_FORKS {
+            return Outcome::Nothing;
+        }
+        let childs = self.childrens.get(count).map_or(&[][..], |seen| seen);
+        match fork::<u8>() {
+            Forked::Child => {
+                let seen = [&self.trace[..], childs].concat();
+                self.real = seen.clone().leak();
+                self.children.push(Child { seen, difference: None });
+                self.files.hold();
+                self.begin_in_child();
+                Outcome::Code(0)
+            }
+            Forked::Parent(ended, text) => {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                let text =
+                    if ended == Ended::Well { text } else { format!("the model's child {ended:?}: {text}") };
+                let difference = Some(text).filter(|text| !text.is_empty());
+                self.children.push(Child { seen: Vec::new(), difference });
+                self.log(Event::ChildEnded(Ended::Well));
+                Outcome::Nothing
+            }
+        }
+    }
+
+    /// `loop_after_fork`: a kernel side of the child's own.
+    fn begin_in_child(&mut self) {
+        self.watch_in_child();
+        self.host.begin_in_child();
     }
 
     /// As if the program had done it.

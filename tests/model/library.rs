@@ -17,6 +17,7 @@ pub type Handle = i64;
 pub type PlainCb = Option<unsafe extern "C-unwind" fn(*mut Loop, *mut c_void)>;
 pub type TickCb = Option<unsafe extern "C-unwind" fn(*mut Loop, u64, *mut c_void)>;
 pub type FdCb = Option<unsafe extern "C-unwind" fn(*mut Loop, c_int, u32, *mut c_void)>;
+pub type IoCb = Option<unsafe extern "C-unwind" fn(*mut Loop, Handle, u32, i64, *mut c_void, *mut c_void)>;
 pub type ReleaseCb = Option<unsafe extern "C-unwind" fn(*mut c_void)>;
 
 /// `loop_options_t`.
@@ -77,6 +78,7 @@ pub const EVENT_SOON: u32 = 1;
 pub const EVENT_TIMER: u32 = 2;
 pub const EVENT_TICK: u32 = 3;
 pub const EVENT_FD: u32 = 4;
+pub const EVENT_DONE: u32 = 14;
 
 pub const ENOCALLBACK: i64 = -20002;
 pub const ESTALE: i64 = -20003;
@@ -88,6 +90,7 @@ pub const EPULL: i64 = -20009;
 pub const ECLOSED: i64 = -20011;
 pub const EBADF: i64 = -(libc::EBADF as i64);
 pub const EPERM: i64 = -(libc::EPERM as i64);
+pub const TIMED_OUT: i64 = -(libc::ETIMEDOUT as i64);
 pub const EINVAL: i64 = -(libc::EINVAL as i64);
 
 /// `UINT64_MAX` as a time.
@@ -133,6 +136,7 @@ macro_rules! interface {
 interface! {
     fn loop_new_with(*const Options, *mut *mut Loop) -> c_int;
     fn loop_free(*mut Loop) -> c_int;
+    fn loop_after_fork(*mut Loop) -> c_int;
     fn loop_run_forever(*mut Loop) -> c_int;
     fn loop_run(*mut Loop) -> c_int;
     fn loop_run_once(*mut Loop, i64) -> c_int;
@@ -159,6 +163,7 @@ interface! {
     fn loop_watch_fd(*mut Loop, c_int, u32, FdCb, *mut c_void) -> Handle;
     fn loop_watch_update(*mut Loop, Handle, u32) -> c_int;
     fn loop_watch_events(*mut Loop, Handle) -> c_int;
+    fn loop_poll_fd(*mut Loop, c_int, u32, i64, IoCb, *mut c_void) -> Handle;
     fn loop_add_hook(*mut Loop, u32, PlainCb, *mut c_void) -> Handle;
     fn loop_call_soon_threadsafe(*mut Loop, PlainCb, *mut c_void, ReleaseCb) -> c_int;
     fn loop_wake(*mut Loop) -> c_int;

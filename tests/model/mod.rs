@@ -6,6 +6,7 @@
 pub mod apart;
 pub mod check;
 pub mod files;
+pub mod forks;
 pub mod laws;
 pub mod library;
 #[cfg(not(fuzzing))]

@@ -28,6 +28,10 @@ pub struct Setup {
     /// Files may have several numbers. (Then there are no edge-triggered watchers: a closed file
     /// that lives on may make the library start a new set, which reports all edges again.)
     pub dups: bool,
+    /// It may fork. (Not in pull mode, where more is seen than a child can report; and where numbers
+    /// are closed only with `dups`, since a file of a child's lives on in its parent. Without edge
+    /// watchers: a child's library does not see them on a number whose watchers are all paused.)
+    pub forks: bool,
     pub start: u64,
     /// No more callbacks and operations than this are run; then callbacks only call `loop_stop`.
     pub fuel: u32,
@@ -98,6 +102,8 @@ pub enum Op {
     Watch(Body, usize, u32),
     /// A number that is not to be watched: -1, one never opened, the loop's own.
     WatchBad(Body, usize),
+    /// One wait for a descriptor, with a time limit; a negative one is none.
+    PollFd(Body, usize, u32, i64),
     Hook(Body, u32),
     Post(Body, By),
     RemotePost(usize, Body, By),
@@ -139,6 +145,8 @@ pub enum Op {
     Open(usize, Sort),
     Close(usize),
     Dup(usize, usize),
+    /// The child calls `loop_after_fork`; both go on with the program, the child first.
+    Fork,
     Do(usize, Deed),
 }
 
@@ -149,7 +157,7 @@ impl Op {
     }
 
     pub fn makes_timer(self) -> bool {
-        matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..))
+        matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..) | Op::PollFd(..))
     }
 
     /// Does it wait without limit?
@@ -185,6 +193,7 @@ impl Program {
             bound: false,
             closes: false,
             dups: false,
+            forks: false,
             start: 0,
             fuel: FUEL,
         };
@@ -228,12 +237,14 @@ impl Bytes<'_> {
     fn read_setup(&mut self) -> Setup {
         let (manual, pull) = (self.one_in(2), self.one_in(4));
         let closes = manual && !pull;
+        let (bits, dups) = (self.byte(), closes && self.one_in(2));
         Setup {
             manual,
             pull,
-            bound: self.one_in(8),
+            bound: bits % 8 == 7,
             closes,
-            dups: closes && self.one_in(2),
+            dups,
+            forks: !pull && closes == dups && bits / 8 % 4 == 3,
             start: [0, 0, 0, 1_000_000, 1 << 40, 1 << 62, u64::MAX - 1000][self.below(7)],
             fuel: FUEL,
         }
@@ -314,11 +325,17 @@ impl Bytes<'_> {
             128 | READABLE,
         ];
         let mask = MASKS[self.below(MASKS.len())];
-        if self.setup.dups { mask & !EDGE } else { mask }
+        if self.setup.dups || self.setup.forks { mask & !EDGE } else { mask }
     }
 
     fn wait_limit(&mut self) -> i64 {
         [0, 0, 0, 1, 5, 1000, -1, i64::MAX][self.below(8)]
+    }
+
+    fn poll_fd(&mut self) -> Op {
+        let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
+        let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
+        Op::PollFd(body, slot, mask, [-1, -1, 0, 0, 1, 5, 50, i64::MAX][self.below(8)])
     }
 
     fn errand(&mut self) -> Errand {
@@ -339,7 +356,7 @@ impl Bytes<'_> {
             26..32 => Op::At(self.body(), self.moment()),
             32..38 => Op::Every(self.body(), self.time(), self.time(), self.below(4) as u32),
             38..54 => Op::Watch(self.watcher_body(), self.below(SLOTS), self.mask()),
-            54 => Op::WatchBad(self.watcher_body(), self.below(3)),
+            54 => Op::WatchBad(self.watcher_body(), self.below(6)),
             55..60 => Op::Hook(self.body(), self.below(5) as u32),
             60..66 => Op::Post(self.body(), self.by()),
             66..70 => Op::RemotePost(self.below(4), self.body(), self.by()),
@@ -386,7 +403,9 @@ impl Bytes<'_> {
             218..222 if self.setup.closes => self.opening(),
             222..226 if self.setup.closes => Op::Close(self.below(SLOTS)),
             226..230 if self.setup.dups => Op::Dup(self.below(SLOTS), self.below(SLOTS)),
+            230..233 if self.setup.forks => Op::Fork,
             230..234 => Op::Elsewhere(self.errand()),
+            248.. => self.poll_fd(),
             _ => Op::Do(self.below(SLOTS), DEEDS[[0, 0, 0, 1, 1, 1, 2, 3, 4, 5][self.below(10)]]),
         }
     }

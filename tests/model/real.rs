@@ -3,6 +3,7 @@
 mod acts;
 
 use super::files::Files;
+use super::forks::{end_real_child, is_child};
 use super::library::*;
 use super::program::*;
 use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled};
@@ -24,6 +25,8 @@ pub struct Real<'a> {
     args: RefCell<Vec<usize>>,
     /// With what `loop_unref` last said.
     watchers: RefCell<Vec<(Handle, bool)>>,
+    /// Likewise, the operations that wait for a descriptor.
+    waits: RefCell<Vec<(Handle, bool)>>,
     remotes: RefCell<Vec<*mut Remote>>,
     fuel: Cell<u32>,
     timers: Cell<u32>,
@@ -31,7 +34,13 @@ pub struct Real<'a> {
     runs: RefCell<Vec<bool>>,
     frames: RefCell<Vec<Frame>>,
     closed: Cell<bool>,
+    /// What the children saw.
+    children: RefCell<Vec<Vec<Event>>>,
+    /// In a child: so much had been seen before.
+    forked_at: Cell<usize>,
     host_fd: Cell<c_int>,
+    /// The descriptors that the loop was made with.
+    own: Vec<c_int>,
 }
 
 /// User code on the stack.
@@ -68,6 +77,20 @@ unsafe extern "C-unwind" fn tick(_: *mut Loop, ticks: u64, arg: *mut c_void) {
 unsafe extern "C-unwind" fn ready(_: *mut Loop, fd: c_int, events: u32, arg: *mut c_void) {
     let slot = here().files.borrow().slot(fd);
     here().called(arg, News::Fd { slot, events });
+}
+
+unsafe extern "C-unwind" fn done(
+    on: *mut Loop,
+    handle: Handle,
+    what: u32,
+    result: i64,
+    data: *mut c_void,
+    arg: *mut c_void,
+) {
+    // SAFETY: a loop of ours that exists.
+    let current = unsafe { (here().library.loop_current)(on) };
+    assert_eq!((handle, what, data), (current, EVENT_DONE, null_mut()));
+    here().called(arg, News::Done(result));
 }
 
 unsafe extern "C-unwind" fn idle(_: *mut Loop, arg: *mut c_void) {
@@ -107,24 +130,36 @@ fn plain_function(body: Body) -> PlainCb {
     (!body.null).then_some(plain as _)
 }
 
+/// What was seen: also by the children, each since it was forked.
+pub struct Seen {
+    pub trace: Vec<Event>,
+    pub children: Vec<Vec<Event>>,
+}
+
 /// Runs the program; its descriptors have the numbers from `base` on.
-pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
+pub fn play(library: &Library, program: &Program, base: c_int) -> Seen {
+    let free_before = lowest_free_number();
+    let on = make_loop(library, program.setup);
     let real = Real {
         library,
         program,
-        on: make_loop(library, program.setup),
+        on,
+        own: (free_before..lowest_free_number()).collect(),
         files: RefCell::new(Files::new(base)),
         trace: RefCell::default(),
         handles: RefCell::default(),
         places: RefCell::default(),
         args: RefCell::default(),
         watchers: RefCell::default(),
+        waits: RefCell::default(),
         remotes: RefCell::default(),
         fuel: Cell::new(program.setup.fuel),
         timers: Cell::new(0),
         runs: RefCell::default(),
         frames: RefCell::default(),
         closed: Cell::new(false),
+        children: RefCell::default(),
+        forked_at: Cell::new(0),
         host_fd: Cell::new(-1),
     };
     HERE.set((&raw const real).cast());
@@ -138,7 +173,24 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Vec<Event> {
         // SAFETY: made by the library, and its last use.
         assert_eq!(unsafe { (library.loop_remote_free)(remote) }, 0);
     }
-    real.trace.take()
+    drop(real.files.replace(Files::new(base)));
+    if lowest_free_number() != free_before {
+        real.log(Event::Leaked);
+    }
+    if is_child() {
+        end_real_child(&real.trace.borrow()[real.forked_at.get()..]);
+    }
+    Seen { trace: real.trace.take(), children: real.children.take() }
+}
+
+/// The number that the next descriptor gets.
+fn lowest_free_number() -> c_int {
+    // SAFETY: makes a descriptor and closes it.
+    unsafe {
+        let number = libc::dup(2);
+        assert_eq!(libc::close(number), 0);
+        number
+    }
 }
 
 fn make_loop(library: &Library, setup: Setup) -> *mut Loop {
@@ -168,7 +220,7 @@ impl Real<'_> {
 
     fn log(&self, event: Event) {
         if LIVE.get() {
-            eprintln!("{event:?}");
+            eprintln!("{}{event:?}", if is_child() { "child: " } else { "" });
         }
         self.trace.borrow_mut().push(event);
     }
@@ -229,7 +281,12 @@ impl Real<'_> {
             let mask = unsafe { (self.library.loop_watch_events)(self.on, *handle) };
             !unref && mask > 0 && mask as u32 & EVENTS != 0
         };
-        let holds = self.watchers.borrow().iter().any(is_waiting);
+        let is_active = |(handle, unref): &(Handle, bool)| {
+            // SAFETY: as above.
+            !unref && unsafe { (self.library.loop_is_active)(self.on, *handle) } == 1
+        };
+        let holds =
+            self.watchers.borrow().iter().any(is_waiting) || self.waits.borrow().iter().any(is_active);
         // SAFETY: as above.
         unsafe {
             if holds || (self.library.loop_timeout)(self.on) == i64::MAX {
@@ -386,7 +443,8 @@ impl Real<'_> {
             return Outcome::Code(count.into());
         }
         let pulled = |event: &PulledEvent| {
-            assert_eq!((event.flags, event.result, event.data, event.reserved), (0, 0, null_mut(), 0));
+            assert_eq!((event.flags, event.data, event.reserved), (0, null_mut(), 0));
+            assert!(event.result == 0 || event.kind == EVENT_DONE);
             if event.kind == EVENT_WOKEN {
                 assert_eq!((event.handle, event.arg, event.fd, event.events), (0, null_mut(), -1, 0));
                 return Pulled::WOKEN;
@@ -399,6 +457,7 @@ impl Real<'_> {
                 slot: if event.fd == -1 { NO_SLOT } else { self.files.borrow().slot(event.fd) },
                 events: event.events,
                 ticks: event.ticks,
+                result: event.result,
             }
         };
         Outcome::Pulled(events[..count as usize].iter().map(pulled).collect())

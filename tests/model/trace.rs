@@ -1,8 +1,9 @@
 //! What can be seen of a loop: the library and the model each write it down, and it must be the
 //! same.
 
+use super::apart::Ended;
 use super::files::SLOTS;
-use super::library::{EVENT_WOKEN, NEVER};
+use super::library::{EVENT_DONE, EVENT_WOKEN, NEVER};
 use super::program::{By, Op};
 
 /// What a callback is told.
@@ -12,6 +13,8 @@ pub enum News {
     /// A hook before a wait that blocks.
     Idle,
     Ticks(u64),
+    /// An operation has ended, with this result.
+    Done(i64),
     Fd {
         slot: usize,
         events: u32,
@@ -43,6 +46,7 @@ pub struct Pulled {
     pub slot: usize,
     pub events: u32,
     pub ticks: u64,
+    pub result: i64,
 }
 
 /// Of an event that is no source's.
@@ -50,8 +54,15 @@ const NO_SOURCE: usize = usize::MAX;
 
 impl Pulled {
     /// The call ended early, and had nothing to hand out.
-    pub const WOKEN: Pulled =
-        Pulled { source: NO_SOURCE, arg: 0, kind: EVENT_WOKEN, slot: NO_SLOT, events: 0, ticks: 0 };
+    pub const WOKEN: Pulled = Pulled {
+        source: NO_SOURCE,
+        arg: 0,
+        kind: EVENT_WOKEN,
+        slot: NO_SLOT,
+        events: 0,
+        ticks: 0,
+        result: 0,
+    };
 }
 
 /// What a loop says of itself; asked after every operation.
@@ -98,6 +109,10 @@ pub enum Event {
     Asked,
     /// The host's hook was called.
     Woken,
+    /// A child came to the end of the program, or did not.
+    ChildEnded(Ended),
+    /// The loop is freed, but not all its descriptors are closed.
+    Leaked,
 }
 
 impl Event {
@@ -117,6 +132,10 @@ impl Event {
         let place = self.is_turn_of(source)?;
         match self {
             Event::Call { news: News::Fd { events, .. }, .. } => Some(*events),
+            Event::Call { news: News::Done(result), .. } => u32::try_from(*result).ok(),
+            Event::Did { outcome: Outcome::Pulled(all), .. } if all[place].kind == EVENT_DONE => {
+                u32::try_from(all[place].result).ok()
+            }
             Event::Did { outcome: Outcome::Pulled(all), .. } => Some(all[place].events),
             _ => None,
         }

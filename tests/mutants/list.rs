@@ -8,10 +8,23 @@ pub struct Mutant {
     pub law: &'static str,
     pub text: &'static str,
     pub instead: &'static str,
+    /// The C tests that notice it if the model test does not; all of them if empty.
+    pub tests: &'static str,
 }
 
 const fn mutant(law: &'static str, name: &'static str, text: &'static str, instead: &'static str) -> Mutant {
-    Mutant { name, law, text, instead }
+    Mutant { name, law, text, instead, tests: "" }
+}
+
+/// A mutant that certain C tests notice.
+const fn tried(
+    tests: &'static str,
+    law: &'static str,
+    name: &'static str,
+    text: &'static str,
+    instead: &'static str,
+) -> Mutant {
+    Mutant { name, law, text, instead, tests }
 }
 
 pub const MUTANTS: &[Mutant] = &[
@@ -377,5 +390,191 @@ pub const MUTANTS: &[Mutant] = &[
         "let mut place = Vec::<Block<S, O, M, N>>::new();",
         "std::hint::black_box([0u8; 16 * 1024]);
     let mut place = Vec::<Block<S, O, M, N>>::new();",
+    ),
+    // What nobody noticed once. Where a name of C tests is given, these have to notice it if the model
+    // test does not.
+    tried(
+        "exceptions_free_the_loop",
+        "10 exceptions",
+        "a_loop_freed_by_who_throws_is_leaked",
+        "let _freed = FreeWhenClosed(pointer);
+    method(target)",
+        "let freed = std::mem::ManuallyDrop::new(FreeWhenClosed(pointer));
+    let result = method(target);
+    drop(std::mem::ManuallyDrop::into_inner(freed));
+    result",
+    ),
+    tried(
+        "fd_own",
+        "7 own descriptors",
+        "a_loops_own_descriptors_can_be_watched",
+        "if fd < 0 || poller.owns(fd) {",
+        "if fd < 0 {",
+    ),
+    tried("run_polls_first", "8 polls", "a_run_skips_its_first_poll", "on.next_poll.set(0);", ""),
+    tried(
+        "fairness",
+        "8 polls",
+        "a_busy_loop_polls_once_only",
+        "if now < self.next_poll.get() {",
+        "if self.next_poll.get() > 0 {",
+    ),
+    tried(
+        "law_06_release",
+        "6 release",
+        "a_run_begins_without_the_releases_that_are_owed",
+        "if !on.releases.is_empty() {",
+        "if on.is_closed() {",
+    ),
+    tried(
+        "law_06_release",
+        "6 release",
+        "posts_of_a_freed_loop_are_released_beside_others_only",
+        "if !self.releases.is_empty() || self.is_closed() {",
+        "if !self.releases.is_empty() {",
+    ),
+    tried(
+        "exceptions",
+        "10 exceptions",
+        "a_run_that_an_exception_ended_stays_on_the_stack",
+        "            self.on.finish_thrown();
+        }
+        self.put_in_order();",
+        "            self.on.finish_thrown();
+            return;
+        }
+        self.put_in_order();",
+    ),
+    tried(
+        "exceptions_after_free",
+        "10 free",
+        "a_loop_is_freed_by_the_innermost_run",
+        "if target.is_closed() && target.is_at_rest() {",
+        "if target.is_closed() {",
+    ),
+    tried(
+        "law_13",
+        "13 nested runs",
+        "a_nested_run_forgets_whose_callback_runs",
+        "self.current.set(outer);",
+        "let _ = outer;",
+    ),
+    tried(
+        "poll_fd",
+        "4 objects",
+        "the_parts_of_a_cancelled_operation_go_on",
+        "        self.end_parts(member.parts);
+",
+        "",
+    ),
+    tried(
+        "poll_fd",
+        "4 objects",
+        "the_parts_of_a_finished_operation_go_on",
+        "self.end_parts(std::mem::take(&mut member.parts));",
+        "",
+    ),
+    tried(
+        "poll_fd",
+        "run",
+        "unref_is_not_passed_on_to_the_parts",
+        "for handle in member.parts {",
+        "for handle in [0; PARTS] {",
+    ),
+    tried(
+        "poll_fd",
+        "run",
+        "a_deadline_that_is_given_later_keeps_the_run_going",
+        "timers.set_unref(id, self.unref);",
+        "",
+    ),
+    tried(
+        "poll_fd",
+        "4 objects",
+        "a_handle_is_finished_before_its_callback",
+        "callback.call(self, current.handle, told.what, told.result, told.data);
+        self.finish_current();",
+        "self.finish_current();
+        callback.call(self, current.handle, told.what, told.result, told.data);",
+    ),
+    tried(
+        "poll_fd",
+        "6 objects",
+        "a_finished_operation_is_never_released",
+        "if let Some(member) = ended {",
+        "if let Some(member) = ended.filter(|_| self.is_closed()) {",
+    ),
+    tried(
+        "poll_fd",
+        "6 objects",
+        "a_cancelled_operation_is_never_released",
+        "        self.end_parts(member.parts);
+        self.end_rare(member.rare, member.callback.arg);",
+        "        self.end_parts(member.parts);",
+    ),
+    tried(
+        "poll_fd",
+        "objects",
+        "a_deadline_wins_over_readiness",
+        "Fired::Timer => parts.look(WATCH),",
+        "Fired::Timer => 0,",
+    ),
+    tried(
+        "poll_fd",
+        "objects",
+        "an_operation_is_armed_again_in_its_callback",
+        "let is_active = |member: &&mut Member| member.state == State::Active;",
+        "let is_active = |_: &&mut Member| true;",
+    ),
+    tried(
+        "poll_fd",
+        "objects",
+        "an_operation_without_a_limit_has_no_time_left",
+        "_ => Some(NEVER),",
+        "_ => None,",
+    ),
+    tried(
+        "poll_fd",
+        "pull",
+        "an_operation_that_is_handed_out_is_void",
+        "state = State::HandedOut;",
+        "state = State::Ended;",
+    ),
+    tried(
+        "poll_fd",
+        "pull",
+        "an_operation_that_was_handed_out_is_never_finished",
+        "for id in handed.objects.drain(..) {",
+        "for id in handed.objects.drain(..0) {",
+    ),
+    tried(
+        "poll_fd",
+        "7 closed",
+        "a_deadline_looks_at_a_strangers_file",
+        ".filter(|watch| !watch.is_detached())",
+        "",
+    ),
+    tried(
+        "fault_memory",
+        "10 memory",
+        "an_operation_that_could_not_begin_leaves_its_parts",
+        "self.end_parts(handles);",
+        "let _ = handles;",
+    ),
+    tried(
+        "fork",
+        "fork",
+        "a_child_does_not_watch_what_its_parent_did",
+        "watchers.lost_registration(change.fd);",
+        "let _ = change;",
+    ),
+    tried("fork", "fork", "a_child_wakes_its_parent", "self.shared.renew_waker()?;", ""),
+    tried("fork", "fork", "a_child_waits_on_its_parents_set", "self.poller.borrow_mut().after_fork()?;", ""),
+    tried(
+        "fork",
+        "fork",
+        "a_child_runs_the_rest_of_its_parents_snapshot",
+        "if process.is_over() {",
+        "if process.is_over() && self.is_closed() {",
     ),
 ];

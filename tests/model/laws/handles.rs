@@ -7,7 +7,7 @@ use crate::model::trace::{Outcome, left};
 
 impl Laws<'_> {
     pub(super) fn is_one_shot(&self, source: usize) -> bool {
-        matches!(self.sources[source].kind, Kind::Soon | Kind::Timer)
+        matches!(self.sources[source].kind, Kind::Soon | Kind::Timer | Kind::Poll(..))
     }
 
     pub(super) fn is_ready(&self, source: usize) -> bool {
@@ -51,7 +51,8 @@ impl Laws<'_> {
     }
 
     pub(super) fn schedule(&mut self, source: usize, deadline: u64) {
-        self.unschedule(source);
+        self.timers.retain(|(.., other)| *other != source);
+        self.ready.retain(|entry| entry.source != source || !entry.is_timer);
         self.sources[source].deadline = deadline;
         self.scheduled += 1;
         self.timers.push((deadline, self.scheduled, source));
@@ -59,7 +60,7 @@ impl Laws<'_> {
     }
 
     /// Takes a source out of everything that would call it.
-    fn unschedule(&mut self, source: usize) {
+    pub(super) fn unschedule(&mut self, source: usize) {
         self.timers.retain(|(.., other)| *other != source);
         self.ready.retain(|entry| entry.source != source);
     }
@@ -75,10 +76,16 @@ impl Laws<'_> {
     }
 
     fn find_timer(&self, pick: Pick) -> Result<usize, i64> {
-        let is_timer =
-            |source: &usize| matches!(self.sources[*source].kind, Kind::Timer | Kind::Every { .. });
+        let is_timer = |kind: &Kind| matches!(kind, Kind::Timer | Kind::Every { .. } | Kind::Poll(..));
         let found = self.find(pick)?;
-        Some(found).filter(is_timer).ok_or(EKIND)
+        Some(found).filter(|source| is_timer(&self.sources[*source].kind)).ok_or(EKIND)
+    }
+
+    /// An operation is done once: when it has ended, it has no deadline any more.
+    fn find_deadline(&self, pick: Pick) -> Result<usize, i64> {
+        let found = self.find_timer(pick)?;
+        let has_ended = matches!(self.sources[found].kind, Kind::Poll(_, true));
+        if has_ended { Err(ESTALE) } else { Ok(found) }
     }
 
     pub(super) fn act(&mut self, op: Op) -> Outcome {
@@ -97,6 +104,7 @@ impl Laws<'_> {
                 Outcome::Code((!self.closed).into())
             }
             Op::HostPoll => self.poll_by_host(),
+            Op::Fork => self.fork(),
             Op::Elsewhere(errand) => self.act_elsewhere(errand),
             _ => {
                 // Every argument has a number, whatever becomes of it.
@@ -135,6 +143,7 @@ impl Laws<'_> {
         match op {
             Op::Soon(body) | Op::Later(body, _) | Op::At(body, _) | Op::Every(body, ..) => Some(body.script),
             Op::Watch(body, ..) | Op::WatchBad(body, _) | Op::Hook(body, _) => Some(body.script),
+            Op::PollFd(body, ..) => Some(body.script),
             Op::Post(body, _) | Op::RemotePost(_, body, _) => Some(body.script),
             Op::SetArg(_, script) => Some(script),
             _ => None,
@@ -150,7 +159,11 @@ impl Laws<'_> {
             },
             Op::Remaining(pick) => {
                 let source = self.find_timer(pick)?;
-                if self.is_armed(source) { left(self.sources[source].deadline, self.clock) } else { 0 }
+                let is_waiting = matches!(self.sources[source].kind, Kind::Poll(_, false));
+                match self.is_armed(source) || is_waiting {
+                    true => left(self.sources[source].deadline, self.clock),
+                    false => 0,
+                }
             }
             Op::SetArg(pick, _) => self.change(pick, |source| source.arg = arg)?,
             Op::SetRelease(pick, by) => self.change(pick, |source| source.by = by)?,
@@ -158,12 +171,12 @@ impl Laws<'_> {
             Op::Ref(pick) => self.set_unref(self.find(pick)?, false),
             Op::Unref(pick) => self.set_unref(self.find(pick)?, true),
             Op::Reschedule(pick, delay) => {
-                let source = self.find_timer(pick)?;
+                let source = self.find_deadline(pick)?;
                 self.schedule(source, self.clock.saturating_add(delay));
                 0
             }
             Op::RescheduleAt(pick, when) => {
-                let source = self.find_timer(pick)?;
+                let source = self.find_deadline(pick)?;
                 self.schedule(source, when);
                 0
             }
@@ -212,6 +225,7 @@ impl Laws<'_> {
                 self.check_body(body)?;
                 self.make_watch(body, arg, slot, mask)?
             }
+            Op::PollFd(body, slot, mask, limit) => self.make_poll(body, arg, (slot, mask), limit)?,
             Op::WatchBad(body, _) => {
                 self.check_body(body)?;
                 return Err(EBADF);
@@ -257,6 +271,7 @@ impl Laws<'_> {
 
     fn is_active(&self, source: usize) -> bool {
         !self.is_one_shot(source)
+            || matches!(self.sources[source].kind, Kind::Poll(_, false))
             || self.is_ready(source)
             || self.is_armed(source)
             || self.handed.contains(&source) && !self.voided.contains(&source)

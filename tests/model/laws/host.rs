@@ -32,6 +32,15 @@ pub struct Before {
     has_hook: bool,
 }
 
+impl Host {
+    /// Whoever was told is the parent's.
+    pub fn begin_in_child(&mut self) {
+        self.is_told = false;
+        self.is_perhaps_told = false;
+        self.needless = None;
+    }
+}
+
 impl Laws<'_> {
     /// In a callback: the host looks after the loop, as if the run had ended.
     pub(super) fn flush(&mut self) {

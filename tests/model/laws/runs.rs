@@ -232,8 +232,16 @@ impl Laws<'_> {
 
     pub(super) fn push(&mut self, source: usize, events: u32) {
         let (sequence, look) = (self.sequence, self.looks);
-        self.ready.push_back(Entry { sequence, source, events, found: look, look, may_be_gone: false });
+        let (is_timer, may_be_gone) = (false, false);
+        self.ready.push_back(Entry { sequence, source, events, is_timer, found: look, look, may_be_gone });
         self.sequence += 1;
+    }
+
+    fn push_timer(&mut self, source: usize) {
+        self.push(source, 0);
+        if let Some(entry) = self.ready.back_mut() {
+            entry.is_timer = true;
+        }
     }
 
     /// Due timers, then posts; what happened to descriptors is in the queue already.
@@ -250,7 +258,7 @@ impl Laws<'_> {
                 return;
             }
             self.timers.remove(0);
-            self.push(source, 0);
+            self.push_timer(source);
         }
     }
 
@@ -301,7 +309,8 @@ impl Laws<'_> {
                 self.schedule(entry.source, next);
                 Some(News::Ticks(ticks))
             }
-            Kind::Watch(_) => self.take_watch(entry),
+            Kind::Poll(..) if entry.is_timer => Some(News::Done(self.end_of_time(entry.source))),
+            Kind::Watch(_) | Kind::Poll(..) => self.take_watch(entry),
             _ => Some(News::Plain),
         }
     }
@@ -348,21 +357,27 @@ impl Laws<'_> {
         if self.is_one_shot(source) {
             self.handed.push(source);
         }
+        let result = if let News::Done(result) = news { result } else { 0 };
         let (kind, slot, events, ticks) = match (news, &self.sources[source].kind) {
             (News::Fd { slot, events }, _) => (EVENT_FD, slot, events, 0),
+            (News::Done(_), _) => (EVENT_DONE, NO_SLOT, 0, 0),
             (News::Ticks(ticks), _) => (EVENT_TICK, NO_SLOT, 0, ticks),
             (_, Kind::Timer) => (EVENT_TIMER, NO_SLOT, 0, 0),
             _ => (EVENT_SOON, NO_SLOT, 0, 0),
         };
-        Pulled { source, arg: self.sources[source].arg, kind, slot, events, ticks }
+        Pulled { source, arg: self.sources[source].arg, kind, slot, events, ticks, result }
     }
 
     /// What the last call handed out is over. (The order of the releases is left open; the library
-    /// begins with those that are no timers.)
+    /// begins with soon-callbacks, and ends with operations.)
     fn finish_handed(&mut self) {
         self.voided.clear();
         let mut handed = std::mem::take(&mut self.handed);
-        handed.sort_by_key(|source| matches!(self.sources[*source].kind, Kind::Timer));
+        handed.sort_by_key(|source| match self.sources[*source].kind {
+            Kind::Timer => 1,
+            Kind::Poll(..) => 2,
+            _ => 0,
+        });
         for source in handed {
             self.finish(source);
         }

@@ -1,8 +1,10 @@
 //! Watchers: who is told what. The kernel is asked about descriptors of the model's own, to which
 //! the same happens as to the library's.
 
+use super::edges::Edges;
 use super::{Entry, Kind, Laws, Source};
 use crate::model::files::SLOTS;
+use crate::model::forks::is_child;
 use crate::model::library::*;
 use crate::model::program::{Body, Op};
 use crate::model::trace::{Event, News, Outcome};
@@ -18,6 +20,9 @@ pub struct Watch {
     /// Of an edge-triggered one: it has been updated since the kernel was asked.
     changed: bool,
 }
+
+/// In a forked child the library registers numbers, whatever file they are by now.
+const HEARS_STRANGERS: bool = true;
 
 /// When a source that is not called any more is called next.
 const NO_TURN: (usize, usize) = (usize::MAX, 0);
@@ -62,21 +67,30 @@ impl Laws<'_> {
     pub(super) fn watchers(&self) -> impl Iterator<Item = (usize, &Watch)> {
         let alive = self.sources.iter().enumerate().filter(|(_, source)| source.alive);
         alive.filter_map(|(number, source)| match &source.kind {
-            Kind::Watch(watch) => Some((number, watch)),
+            Kind::Watch(watch) | Kind::Poll(watch, false) => Some((number, watch)),
             _ => None,
         })
     }
 
     fn watch_mut(&mut self, source: usize) -> &mut Watch {
         match &mut self.sources[source].kind {
-            Kind::Watch(watch) => watch,
+            Kind::Watch(watch) | Kind::Poll(watch, _) => watch,
             _ => unreachable!("it is a watcher"),
         }
     }
 
+    /// The watcher that the source is.
     fn watch(&self, source: usize) -> Option<&Watch> {
         match &self.sources[source].kind {
             Kind::Watch(watch) => Some(watch),
+            _ => None,
+        }
+    }
+
+    /// The watcher that the source is or has.
+    fn any_watch(&self, source: usize) -> Option<&Watch> {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) | Kind::Poll(watch, _) => Some(watch),
             _ => None,
         }
     }
@@ -96,7 +110,10 @@ impl Laws<'_> {
 
     /// Is there one that waits for something, and keeps the loop going?
     pub(super) fn is_held_by_watchers(&self) -> bool {
-        self.watchers().any(|(source, watch)| !watch.is_paused() && !self.sources[source].unref)
+        let handed = self.handed.iter().filter(|source| !self.voided.contains(source));
+        let mut handed = handed.filter(|source| matches!(self.sources[**source].kind, Kind::Poll(..)));
+        handed.any(|source| !self.sources[*source].unref)
+            || self.watchers().any(|(source, watch)| !watch.is_paused() && !self.sources[source].unref)
     }
 
     /// Not counting those that are known to be silent for ever.
@@ -135,6 +152,37 @@ impl Laws<'_> {
         if mask & !MASK != 0 {
             return Err(EMASK);
         }
+        let watch = self.attach(slot, mask)?;
+        Ok(self.make(Kind::Watch(watch), body.null, arg))
+    }
+
+    pub(super) fn make_poll(
+        &mut self,
+        body: Body,
+        arg: usize,
+        (slot, mask): (usize, u32),
+        limit: i64,
+    ) -> Result<usize, i64> {
+        let is_wrong = mask & EVENTS == 0 || mask & !(EVENTS | ALWAYS) != 0;
+        let has_none = body.null && !self.program.setup.pull;
+        // Which of two errors is told first is left open.
+        match (is_wrong, has_none) {
+            (true, true) => return Err(self.any_of(&[EMASK, ENOCALLBACK])),
+            (true, false) => return Err(EMASK),
+            (false, true) => return Err(ENOCALLBACK),
+            (false, false) => {}
+        }
+        let watch = self.attach(slot, mask)?;
+        let source = self.make(Kind::Poll(watch, false), body.null, arg);
+        self.sources[source].deadline = NEVER;
+        if let Ok(ns) = u64::try_from(limit) {
+            self.schedule(source, self.clock.saturating_add(ns));
+        }
+        Ok(source)
+    }
+
+    /// A watcher of what is behind the number now.
+    fn attach(&mut self, slot: usize, mask: u32) -> Result<Watch, i64> {
         let file = self.files.file(slot).ok_or(EBADF)?;
         let always = self.files.is_unwatchable(slot);
         if always && mask & ALWAYS == 0 {
@@ -148,7 +196,7 @@ impl Laws<'_> {
         }
         let standing = if self.has_come_back(slot) { Standing::Suspect } else { Standing::Attached };
         for source in 0..self.sources.len() {
-            let is_other = self.watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
+            let is_other = self.any_watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
             if is_other && self.sources[source].alive && standing == Standing::Attached {
                 self.detach(source);
             }
@@ -156,13 +204,12 @@ impl Laws<'_> {
         if mask & EDGE != 0 {
             self.edges.watch(&self.files, slot, mask);
         }
-        let watch = Watch { slot, file, mask, standing, always, changed: false };
-        Ok(self.make(Kind::Watch(watch), body.null, arg))
+        Ok(Watch { slot, file, mask, standing, always, changed: false })
     }
 
     fn detach(&mut self, source: usize) {
         self.watch_mut(source).standing = Standing::Detached;
-        self.ready.retain(|entry| entry.source != source);
+        self.ready.retain(|entry| entry.source != source || entry.is_timer);
     }
 
     pub(super) fn update_watch(&mut self, source: usize, mask: u32) -> Result<i64, i64> {
@@ -196,7 +243,7 @@ impl Laws<'_> {
         watch.mask = mask;
         watch.changed = true;
         // What is taken away is not reported any more.
-        let watch = self.watch(source).map(|watch| Watch { ..*watch }).unwrap();
+        let watch = self.any_watch(source).map(|watch| Watch { ..*watch }).unwrap();
         let own = self.ready.iter_mut().filter(|entry| entry.source == source);
         own.for_each(|entry| entry.events = watch.share_of(entry.events));
         self.ready.retain(|entry| entry.source != source || entry.events != 0);
@@ -230,7 +277,7 @@ impl Laws<'_> {
     }
 
     pub(super) fn forget_watch(&mut self, source: usize) {
-        if let Some(Watch { slot, mask, standing: Standing::Attached, .. }) = self.watch(source)
+        if let Some(Watch { slot, mask, standing: Standing::Attached, .. }) = self.any_watch(source)
             && mask & EDGE != 0
         {
             self.edges.forget(&self.files, *slot);
@@ -251,9 +298,9 @@ impl Laws<'_> {
             let share = self.news_of(source, &levels, &edges);
             let is_edge = self.watch_mut(source).is_edge();
             if share != 0 && self.is_gone_from_queue(source) {
-                self.ready.retain(|entry| entry.source != source);
+                self.ready.retain(|entry| entry.source != source || entry.is_timer);
             }
-            match self.ready.iter_mut().find(|entry| entry.source == source) {
+            match self.ready.iter_mut().find(|entry| entry.source == source && !entry.is_timer) {
                 Some(entry) if share != 0 => {
                     entry.events = if is_edge { entry.events | share } else { share };
                     entry.look = look;
@@ -273,7 +320,7 @@ impl Laws<'_> {
     /// Has the library let it go, as it may have? Then something comes before it that was behind
     /// it, or is found only now.
     fn is_gone_from_queue(&self, source: usize) -> bool {
-        let mut behind = self.ready.iter().skip_while(|entry| entry.source != source);
+        let mut behind = self.ready.iter().skip_while(|entry| entry.source != source || entry.is_timer);
         let may_be_gone = behind.next().is_some_and(|entry| entry.may_be_gone);
         let found_now = self.watchers().map(|(other, _)| other).filter(|other| !self.is_ready(*other));
         let mut others = behind.map(|entry| entry.source).chain(found_now);
@@ -290,9 +337,12 @@ impl Laws<'_> {
     }
 
     fn tell_edges(&mut self) {
+        let may_hear = HEARS_STRANGERS && is_child();
         let come_back: [bool; SLOTS] = std::array::from_fn(|slot| self.has_come_back(slot));
         for source in 0..self.sources.len() {
-            let Source { kind: Kind::Watch(watch), alive: true, .. } = &mut self.sources[source] else {
+            let Source { kind: Kind::Watch(watch) | Kind::Poll(watch, _), alive: true, .. } =
+                &mut self.sources[source]
+            else {
                 continue;
             };
             let is_changed = std::mem::take(&mut watch.changed);
@@ -302,7 +352,9 @@ impl Laws<'_> {
                 }
                 Standing::Attached if is_changed => self.edges.forget(&self.files, watch.slot),
                 // Nothing comes from it any more, but for what was found before.
-                Standing::Suspect if !self.files.is_alive(watch.file) && !come_back[watch.slot] => {
+                Standing::Suspect
+                    if !self.files.is_alive(watch.file) && !come_back[watch.slot] && !may_hear =>
+                {
                     watch.standing = Standing::Gone;
                 }
                 _ => {}
@@ -325,7 +377,7 @@ impl Laws<'_> {
     }
 
     fn news_of(&self, source: usize, levels: &[u32; SLOTS], edges: &[u32; SLOTS]) -> u32 {
-        let watch = self.watch(source).unwrap();
+        let watch = self.any_watch(source).unwrap();
         match watch.standing {
             Standing::Attached if watch.always => watch.share_of(READABLE | WRITABLE),
             Standing::Attached if watch.is_edge() => watch.share_of(edges[watch.slot]),
@@ -340,7 +392,7 @@ impl Laws<'_> {
         let is_next = |(source, watch): &(usize, &Watch)| {
             let told = self.seen()?.events_of(self.sources[*source].number?)?;
             let is_allowed = watch.standing == Standing::Suspect && watch.share_of(told) == told;
-            (is_allowed && told != 0).then_some((*source, News::Fd { slot: watch.slot, events: told }))
+            (is_allowed && told != 0).then_some((*source, self.news(*source, told)))
         };
         let (source, news) = self.watchers().find_map(|watcher| is_next(&watcher))?;
         self.fired(source);
@@ -350,8 +402,11 @@ impl Laws<'_> {
     /// The order of descriptors is the kernel's: that of the library's calls. But the watchers of
     /// one descriptor stay in the order of their making.
     fn in_kernels_order(&self, fresh: Vec<(usize, u32)>) -> Vec<(usize, u32)> {
-        let slot_of = |source: usize| self.watch(source).unwrap().slot;
-        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| self.turn_of(*source)).collect();
+        let slot_of = |source: usize| self.any_watch(source).unwrap().slot;
+        // (If an operation's time is over already, its turn is that of its deadline.)
+        let is_overtaken = |source: usize| self.ready.iter().any(|entry| entry.source == source);
+        let turn = |source: usize| if is_overtaken(source) { NO_TURN } else { self.turn_of(source) };
+        let mut keyed: Vec<_> = fresh.iter().map(|(source, _)| turn(*source)).collect();
         for index in (0..fresh.len()).rev() {
             let later =
                 (index + 1..fresh.len()).filter(|other| slot_of(fresh[*other].0) == slot_of(fresh[index].0));
@@ -373,8 +428,8 @@ impl Laws<'_> {
     /// Is something there that the library must take for ready?
     pub(super) fn is_surely_ready(&self) -> bool {
         let is_sure =
-            |source: usize| self.watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
-        self.ready.iter().any(|entry| is_sure(entry.source) && !self.is_old(entry))
+            |source: usize| self.any_watch(source).is_none_or(|watch| watch.standing == Standing::Attached);
+        self.ready.iter().any(|entry| entry.is_timer || is_sure(entry.source) && !self.is_old(entry))
     }
 
     fn has_turn_ahead(&self, source: usize) -> bool {
@@ -384,26 +439,55 @@ impl Laws<'_> {
     /// What a budget, an exception or an outer turn left in the queue must still hold, as the last
     /// look tells.
     fn is_old(&self, entry: &Entry) -> bool {
-        self.watch(entry.source).is_some_and(|watch| !watch.is_edge()) && entry.look != self.looks
+        let is_level = self.any_watch(entry.source).is_some_and(|watch| !watch.is_edge());
+        is_level && !entry.is_timer && entry.look != self.looks
     }
 
     pub(super) fn take_watch(&mut self, entry: &Entry) -> Option<News> {
         self.note_turn_of(entry);
         // Of what was found before the number was closed it may be told, or not any more.
-        let is_gone = self.watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
+        let is_gone = self.any_watch(entry.source).is_some_and(|watch| watch.standing == Standing::Gone);
         let is_void = self.is_old(entry) || (is_gone && !self.has_turn_ahead(entry.source));
         let watch = self.watch_mut(entry.source);
         let events = watch.share_of(entry.events);
-        let slot = watch.slot;
         if events == 0 || is_void {
             return None;
         }
+        let news = self.news(entry.source, events);
         self.fired(entry.source);
-        Some(News::Fd { slot, events })
+        Some(news)
+    }
+
+    fn told_of_number(&self, source: usize) -> u32 {
+        let number = self.sources[source].number;
+        self.seen().zip(number).and_then(|(event, number)| event.events_of(number)).unwrap_or(0)
+    }
+
+    fn news(&self, source: usize, events: u32) -> News {
+        match &self.sources[source].kind {
+            Kind::Watch(watch) => News::Fd { slot: watch.slot, events },
+            _ => News::Done(events.into()),
+        }
+    }
+
+    /// An operation's time is over: what is ready by then wins.
+    pub(super) fn end_of_time(&mut self, source: usize) -> i64 {
+        let states = self.files.states();
+        let watch = self.watch_mut(source);
+        let events = match watch.standing {
+            Standing::Attached => watch.share_of(states[watch.slot]),
+            // (The library looks by number, and the number may be another file's by now.)
+            Standing::Gone | Standing::Suspect | Standing::Detached => self.told_of_number(source),
+        };
+        self.fired(source);
+        if events == 0 { TIMED_OUT } else { events.into() }
     }
 
     fn fired(&mut self, source: usize) {
-        if self.watch_mut(source).mask & ONESHOT != 0 {
+        if let Kind::Poll(_, has_ended) = &mut self.sources[source].kind {
+            *has_ended = true;
+            self.unschedule(source);
+        } else if self.watch_mut(source).mask & ONESHOT != 0 {
             self.set_mask(source, 0);
         }
     }
@@ -429,11 +513,30 @@ impl Laws<'_> {
         Outcome::Nothing
     }
 
+    /// The child's set is new: what is an edge stands anew. A number that was closed may be another
+    /// file's by now, which the library must not take for the one that was watched.
+    pub(super) fn watch_in_child(&mut self) {
+        self.edges = Edges::new();
+        for source in 0..self.sources.len() {
+            let is_alive = self.sources[source].alive;
+            let Some(&Watch { slot, mask, standing, always, .. }) = self.any_watch(source) else { continue };
+            match standing {
+                Standing::Attached if is_alive && mask & EDGE != 0 && !always => {
+                    self.edges.watch(&self.files, slot, mask);
+                }
+                Standing::Gone if HEARS_STRANGERS => self.watch_mut(source).standing = Standing::Suspect,
+                _ => {}
+            }
+        }
+    }
+
     /// Is the file behind the number one that was watched there before another was? Then the kernel
     /// may know it from those days, and take the one for the other.
     fn has_come_back(&self, slot: usize) -> bool {
         let all = self.sources.iter().filter_map(|source| match &source.kind {
-            Kind::Watch(watch) if watch.slot == slot && !watch.always => Some(watch.file),
+            Kind::Watch(watch) | Kind::Poll(watch, _) if watch.slot == slot && !watch.always => {
+                Some(watch.file)
+            }
             _ => None,
         });
         let mut files: Vec<usize> = all.collect();
@@ -446,7 +549,7 @@ impl Laws<'_> {
     fn closed_number(&mut self, slot: usize) {
         let has_come_back = self.has_come_back(slot);
         for source in 0..self.sources.len() {
-            let Kind::Watch(watch) = &self.sources[source].kind else { continue };
+            let Some(watch) = self.any_watch(source) else { continue };
             let lives_on = self.files.is_alive(watch.file) || has_come_back;
             let standing = match watch.standing {
                 Standing::Attached if watch.slot == slot && !watch.always && lives_on => Standing::Suspect,
@@ -456,7 +559,7 @@ impl Laws<'_> {
             };
             self.watch_mut(source).standing = standing;
             if standing == Standing::Suspect {
-                self.ready.retain(|entry| entry.source != source);
+                self.ready.retain(|entry| entry.source != source || entry.is_timer);
             }
         }
     }

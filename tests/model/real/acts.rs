@@ -1,9 +1,10 @@
 //! What a program can do to the library: one arm an operation.
 
-use super::{HERE, Real, here, idle, plain_function, ready, release_function, tick, woken};
+use super::{HERE, Real, done, here, idle, plain_function, ready, release_function, tick, woken};
+use crate::model::forks::{Forked, MOST_FORKS, fork, is_child};
 use crate::model::library::*;
 use crate::model::program::{Body, Errand, Op, Pick};
-use crate::model::trace::{NO_SLOT, Outcome};
+use crate::model::trace::{Event, NO_SLOT, Outcome};
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 
@@ -49,6 +50,7 @@ impl Real<'_> {
                 }
                 Op::Elsewhere(errand) => self.act_elsewhere(errand),
                 Op::Free => self.free(),
+                Op::Fork => self.fork(),
                 Op::LoopFd | Op::HostPoll => self.ask_host_fd(op),
                 Op::RemoteNew | Op::RemoteFree(_) => self.change_remotes(op),
                 Op::Open(..) | Op::Close(_) | Op::Dup(..) | Op::Do(..) => self.do_to_files(op),
@@ -79,8 +81,18 @@ impl Real<'_> {
                     (library.loop_watch_fd)(on, number, mask, fd_function(body), arg(body))
                 }
                 Op::WatchBad(body, which) => {
-                    let number = [-1, self.files.borrow().number(NO_SLOT), self.host_fd.get()][which];
+                    let number = match which {
+                        0 => -1,
+                        1 => self.files.borrow().number(NO_SLOT),
+                        2 => self.host_fd.get(),
+                        own => self.own.get(own % self.own.len().max(1)).copied().unwrap_or(-1),
+                    };
                     (library.loop_watch_fd)(on, number, READABLE, fd_function(body), arg(body))
+                }
+                Op::PollFd(body, slot, mask, limit) => {
+                    let number = self.files.borrow().number(slot);
+                    let function: IoCb = (!body.null).then_some(done as _);
+                    (library.loop_poll_fd)(on, number, mask, limit, function, arg(body))
                 }
                 Op::Hook(body, WHEN_IDLE) if !body.null => {
                     (library.loop_add_hook)(on, WHEN_IDLE, Some(idle), arg(body))
@@ -114,6 +126,9 @@ impl Real<'_> {
         if handle > 0 && matches!(op, Op::Watch(..) | Op::WatchBad(..)) {
             self.watchers.borrow_mut().push((handle, false));
         }
+        if handle > 0 && matches!(op, Op::PollFd(..)) {
+            self.waits.borrow_mut().push((handle, false));
+        }
         self.made(handle)
     }
 
@@ -134,8 +149,10 @@ impl Real<'_> {
         let handle = self.handle(pick);
         // SAFETY: a loop of ours that exists.
         let code = unsafe { function(self.on, handle) };
-        if let Some(watcher) = self.watchers.borrow_mut().iter_mut().find(|watcher| watcher.0 == handle) {
-            watcher.1 = unref;
+        for list in [&self.watchers, &self.waits] {
+            if let Some(source) = list.borrow_mut().iter_mut().find(|source| source.0 == handle) {
+                source.1 = unref;
+            }
         }
         Outcome::Code(code.into())
     }
@@ -150,6 +167,26 @@ impl Real<'_> {
         let code = unsafe { (self.library.loop_free)(self.on) };
         self.closed.set(code == 0 || was_closed);
         Outcome::Code(code.into())
+    }
+
+    /// Not where a remote would keep the child's runs going for ever.
+    fn fork(&self) -> Outcome {
+        let may = !is_child() && !self.closed.get() && self.remotes.borrow().is_empty();
+        if !may || self.children.borrow().len() == MOST_FORKS {
+            return Outcome::Nothing;
+        }
+        match fork() {
+            Forked::Child => {
+                self.forked_at.set(self.trace.borrow().len());
+                // SAFETY: a loop of ours that exists.
+                Outcome::Code(unsafe { (self.library.loop_after_fork)(self.on) }.into())
+            }
+            Forked::Parent(ended, seen) => {
+                self.children.borrow_mut().push(seen);
+                self.log(Event::ChildEnded(ended));
+                Outcome::Nothing
+            }
+        }
     }
 
     fn ask_host_fd(&self, op: Op) -> Outcome {
