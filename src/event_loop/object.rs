@@ -22,6 +22,7 @@ use crate::event_loop::callback::IoCallback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::side_table::RareRef;
 use crate::event_loop::timer::{NEVER, Timer};
+use crate::event_loop::watch::CLOSED;
 use crate::sources::list::AnyObject;
 use std::ffi::c_void;
 
@@ -184,9 +185,18 @@ impl Parts<'_> {
         let Some(Handle::Slot(Kind::Watch, id)) = Handle::from_raw(self.handles[usize::from(part)]) else {
             return 0;
         };
-        let watchers = self.on.watchers.borrow();
-        let Some(watch) = watchers.slots.get(id).filter(|watch| !watch.is_detached()) else { return 0 };
-        watch.share_of(self.on.poller.borrow().look(watch.fd, watch.mask()))
+        let mut watchers = self.on.watchers.borrow_mut();
+        let Some(watch) = watchers.slots.get(id) else { return 0 };
+        let (fd, mask) = (watch.fd, watch.mask());
+        if watch.is_detached() {
+            return CLOSED;
+        }
+        if !self.on.is_same_file(&watchers, fd).unwrap_or(true) {
+            self.on.detach(&mut watchers, fd);
+            return CLOSED;
+        }
+        let reported = self.on.poller.borrow().look(fd, mask);
+        watchers.slots.get(id).map_or(0, |watch| watch.share_of(reported))
     }
 }
 
