@@ -40,18 +40,18 @@ impl Ghosts {
 impl Loop {
     #[cold]
     pub(super) fn see_ghost(&self) {
-        self.ghosts.set(Ghosts { needs_care: true, haunting: true, ..self.ghosts.get() });
+        self.kernel.ghosts.set(Ghosts { needs_care: true, haunting: true, ..self.kernel.ghosts.get() });
     }
 
     /// A watcher has to be told that its file was closed, and there was no memory for it.
     #[cold]
     pub(super) fn see_owed(&self) {
-        self.ghosts.set(Ghosts { needs_care: true, ..self.ghosts.get() });
+        self.kernel.ghosts.set(Ghosts { needs_care: true, ..self.kernel.ghosts.get() });
     }
 
     /// When the host has to come to renew the set; `u64::MAX`: it need not.
     pub(super) fn next_renewal(&self) -> u64 {
-        match self.ghosts.get() {
+        match self.kernel.ghosts.get() {
             Ghosts { haunting: true, next_renewal, .. } => next_renewal,
             _ => u64::MAX,
         }
@@ -67,33 +67,33 @@ impl Loop {
     ) -> Result<()> {
         match watchers.tell_owed(|id, watch| self.let_go(id, watch)) {
             // What is ready runs first.
-            Err(error) if self.ready.is_empty() => return Err(error),
+            Err(error) if self.sources.ready.is_empty() => return Err(error),
             _ => {}
         }
-        let ghosts = self.ghosts.get();
+        let ghosts = self.kernel.ghosts.get();
         let napped = match ghosts.haunting {
             true => self.end_ghosts(watchers, poller, timeout),
             false => Ok(()),
         };
-        let ghosts = self.ghosts.get();
-        self.ghosts.set(Ghosts { needs_care: ghosts.haunting || watchers.owes(), ..ghosts });
+        let ghosts = self.kernel.ghosts.get();
+        self.kernel.ghosts.set(Ghosts { needs_care: ghosts.haunting || watchers.owes(), ..ghosts });
         napped
     }
 
     /// A host would be woken by a ghost again and again: until the set may be renewed, its
     /// descriptor looks only at time.
     pub(super) fn end_ghosts_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
-        if self.ghosts.get().needs_care {
+        if self.kernel.ghosts.get().needs_care {
             let _ = self.take_care(watchers, poller, Timeout::Poll);
-            poller.mute(self.ghosts.get().haunting);
+            poller.mute(self.kernel.ghosts.get().haunting);
         }
     }
 
     fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) -> Result<()> {
-        let left = self.ghosts.get().next_renewal.saturating_sub(monotonic());
+        let left = self.kernel.ghosts.get().next_renewal.saturating_sub(monotonic());
         if left > 0 {
             return match timeout {
-                _ if !self.ready.is_empty() => Ok(()),
+                _ if !self.sources.ready.is_empty() => Ok(()),
                 Timeout::Poll => Ok(()),
                 Timeout::For(ns) => self.nap(poller, ns.min(left)),
                 Timeout::Forever => self.nap(poller, left),
@@ -104,18 +104,18 @@ impl Loop {
         let cost = cpu_time() - begun;
         let shortest = if haunting { PAUSE_AFTER_FAILURE } else { PAUSE };
         let next_renewal = monotonic() + shortest.max(SHARE * cost);
-        self.ghosts.set(Ghosts { haunting, next_renewal, ..self.ghosts.get() });
+        self.kernel.ghosts.set(Ghosts { haunting, next_renewal, ..self.kernel.ghosts.get() });
         Ok(())
     }
 
     /// Waits without looking at the set. (The kernel is asked after it, which costs about as much
     /// again.)
     fn nap(&self, poller: &Poller, ns: u64) -> Result<()> {
-        let ghosts = self.ghosts.get();
+        let ghosts = self.kernel.ghosts.get();
         let begun = cpu_time();
         let napped = poller.nap(ns.min(ghosts.nap));
         let nap = (2 * SHARE * (cpu_time() - begun)).clamp(NAP, LONGEST_NAP);
-        self.ghosts.set(Ghosts { nap, ..ghosts });
+        self.kernel.ghosts.set(Ghosts { nap, ..ghosts });
         napped
     }
 

@@ -40,12 +40,12 @@ impl Loop {
     /// A watcher, of a user's or of an object's.
     pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
-        let mut poller = self.poller.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
         if fd < 0 || poller.owns(fd) {
             return Err(Error::BAD_FD);
         }
         let mask = mask & !watch::NOW;
-        let mut watchers = self.watchers.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
         let id = watchers.insert(fd, mask, callback, |most| poller.expect(most))?;
         if let Err(error) = self.register(&mut watchers, &poller, (id, mask), fd) {
             watchers.slots.release(id);
@@ -126,14 +126,14 @@ impl Loop {
             return None;
         }
         let id = Handle::slot_from_raw(Kind::Watch, handle)?;
-        self.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
+        self.sources.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
     }
 
     /// Gives a watcher another mask; see `loop_watch_update` in the header.
     pub fn update_watch(&self, handle: RawHandle, mask: u32) -> Result<()> {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
-        let mut watchers = self.watchers.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
         let watch = watchers.get_users(id).ok_or(Error::STALE)?;
         check_mask(mask)?;
         let (mask, now) = (mask & !watch::NOW, mask & watch::NOW != 0);
@@ -160,7 +160,7 @@ impl Loop {
     /// Tells the kernel what is asked of a descriptor, whether it knows already or not. If it says
     /// that the file is gone, that is the answer.
     fn tell_kernel_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
-        let poller = self.poller.borrow();
+        let poller = self.kernel.poller.borrow();
         let told = match (watchers.always_file(fd), watchers.change_now(fd)) {
             (Some(file), _) => match poller.file(fd) {
                 Ok(other) if other != file => Err(Error::NO_FILE),
@@ -177,7 +177,7 @@ impl Loop {
 
     /// Takes from a watcher's ready entry what it no longer asks for.
     fn narrow_pending(&self, watch: &mut Watch) {
-        let ready = &self.ready;
+        let ready = &self.sources.ready;
         let Some(Entry::Watch { id, events, unref }) = ready.get(watch.pending) else { return };
         match watch.share_of(events) {
             0 => {
@@ -192,7 +192,7 @@ impl Loop {
     pub fn watch_events(&self, handle: RawHandle) -> Result<u32> {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
-        let watchers = self.watchers.borrow();
+        let watchers = self.sources.watchers.borrow();
         match watchers.get_users(id).ok_or(Error::STALE)? {
             watch if watch.is_detached() => Err(Error::BAD_FD),
             watch => Ok(watch.mask()),
@@ -200,15 +200,15 @@ impl Loop {
     }
 
     pub(super) fn end_watch(&self, id: SlotId) -> Result<()> {
-        let removed = self.watchers.borrow_mut().remove(id);
+        let removed = self.sources.watchers.borrow_mut().remove(id);
         let removed = removed.ok_or(Error::STALE)?;
         if removed.pending != 0 {
-            self.ready.discard(removed.pending);
+            self.sources.ready.discard(removed.pending);
         }
         if let Some(change) = removed.change {
             // Told by the cancel itself, since a child may hold the file. The kernel knows
             // nothing of it any more if the descriptor was closed before.
-            let _ = self.poller.borrow().remove(change);
+            let _ = self.kernel.poller.borrow().remove(change);
         }
         self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
         Ok(())
@@ -217,17 +217,17 @@ impl Loop {
     /// One call of the kernel: first it is told what changed, then it is asked.
     #[inline(always)] // without a word about time where it only polls
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
-        let mut watchers = self.watchers.borrow_mut();
-        let mut poller = self.poller.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
         let (mut timeout, mut napped) = (timeout, Ok(()));
-        if self.ghosts.get().needs_care {
+        if self.kernel.ghosts.get().needs_care {
             napped = self.take_care(&mut watchers, &mut poller, timeout);
             // A ghost that reports nothing just now must not make the wait twice as long.
             timeout = Timeout::Poll;
         }
         if watchers.has_changes() {
             self.tell_kernel(&mut watchers, &poller, false)?;
-            if !self.ready.is_empty() {
+            if !self.sources.ready.is_empty() {
                 // Somebody is told that a file was closed.
                 timeout = Timeout::Poll;
             }
@@ -294,18 +294,18 @@ impl Loop {
     pub(super) fn let_go(&self, id: SlotId, watch: &mut Watch) -> Result<()> {
         let pending = std::mem::take(&mut watch.pending);
         if pending != 0 {
-            self.ready.discard(pending);
+            self.sources.ready.discard(pending);
         }
         if watch.mask() & CLOSED != 0 {
             let entry = Entry::Watch { id, events: CLOSED, unref: watch.is_unref() };
-            watch.pending = self.ready.push(entry)?;
+            watch.pending = self.sources.ready.push(entry)?;
         }
         Ok(())
     }
 
     /// Returns whether a number still means the file that is watched under it.
     pub(super) fn is_same_file(&self, watchers: &Watchers, fd: i32) -> Result<bool> {
-        let poller = self.poller.borrow();
+        let poller = self.kernel.poller.borrow();
         match (watchers.registration(fd), watchers.always_file(fd)) {
             (Some(registration), _) => poller.is_registered(registration),
             (None, Some(file)) => Ok(poller.file(fd) == Ok(file)),
@@ -317,7 +317,7 @@ impl Loop {
     #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut collected = Collected { delivered: false, pushed: Ok(()) };
-        let ready = &self.ready;
+        let ready = &self.sources.ready;
         for event in poller.events() {
             if let Some((id, watch, events)) = watchers.report_at_once(event.token, event.events)
                 && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: false })
@@ -341,7 +341,7 @@ impl Loop {
 
     #[cold]
     fn collect_always(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
-        let emit = |id, watch: &mut Watch, share| push_event(&self.ready, id, watch, share);
+        let emit = |id, watch: &mut Watch, share| push_event(&self.sources.ready, id, watch, share);
         let closed = watchers.report_always(|fd, file| poller.file(fd) == Ok(file), emit)?;
         if let Some(fd) = closed {
             self.detach(watchers, fd);
@@ -359,7 +359,7 @@ impl Loop {
         collected: &mut Collected,
     ) {
         let emit = |id, watch: &mut Watch, share| {
-            let result = push_event(&self.ready, id, watch, share);
+            let result = push_event(&self.sources.ready, id, watch, share);
             collected.pushed = collected.pushed.and(result);
             result
         };

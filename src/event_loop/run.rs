@@ -34,18 +34,18 @@ impl<'a> Run<'a> {
     #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
         // (Only this thread may look at the depth: that comes first.)
-        match on.is_plain() && on.depth.get() == 0 {
+        match on.is_plain() && on.runs.depth.get() == 0 {
             // It is nobody's. (No exchange: that two threads do not begin
             // at once is up to them, and it would cost as much as ten callbacks.)
-            true => on.owner.store(thread::current(), Ordering::Relaxed),
+            true => on.access.owner.store(thread::current(), Ordering::Relaxed),
             false => on.begin_otherwise()?,
         }
-        on.depth.set(on.depth.get() + 1);
+        on.runs.depth.set(on.runs.depth.get() + 1);
         // The first turn of every run asks the kernel.
-        on.next_poll.set(0);
+        on.runs.next_poll.set(0);
         on.stop_resting();
         let run = Run { on };
-        if !on.releases.is_empty() {
+        if !on.sources.releases.is_empty() {
             on.between_turns()?;
         }
         Ok(run)
@@ -62,20 +62,20 @@ impl Run<'_> {
     #[inline(always)]
     fn put_in_order(&self) {
         let on = self.on;
-        let depth = on.depth.get() - 1;
+        let depth = on.runs.depth.get() - 1;
         if depth == 0 {
             on.make_releases();
         }
-        on.depth.set(depth);
-        on.now.set(0);
+        on.runs.depth.set(depth);
+        on.runs.now.set(0);
         // Also in a callback: whoever has run the loop there may wait for its descriptor. And anew, even
         // if a callback of the last turn has flushed: the host was told then.
         let owes_hook = on.rest();
         if depth > 0 {
             on.go_on_outside(depth);
-        } else if on.owner.load(Ordering::Relaxed) == thread::current() {
+        } else if on.access.owner.load(Ordering::Relaxed) == thread::current() {
             // (Unless the loop was closed meanwhile.)
-            on.owner.store(on.owner_at_rest(), Ordering::Relaxed);
+            on.access.owner.store(on.owner_at_rest(), Ordering::Relaxed);
         }
         if owes_hook {
             // Last, with everything in order: it may throw.
@@ -88,7 +88,7 @@ impl Drop for Run<'_> {
     #[inline(never)]
     fn drop(&mut self) {
         // Only when an exception passes is a callback still current.
-        if self.on.current.handle() != 0 {
+        if self.on.runs.current.handle() != 0 {
             self.on.finish_thrown();
         }
         self.put_in_order();
@@ -167,19 +167,19 @@ impl Loop {
     #[inline(never)]
     fn begin_otherwise(&self) -> Result<()> {
         self.check()?;
-        let depth = self.depth.get();
+        let depth = self.runs.depth.get();
         if depth == DEEPEST {
             return Err(Error::LIMIT);
         }
         if depth > 0 {
-            try_push(&mut self.outer.borrow_mut(), self.current.get())?;
-            self.current.clear();
-            if self.stops_up_to.get() >= depth {
+            try_push(&mut self.runs.outer.borrow_mut(), self.runs.current.get())?;
+            self.runs.current.clear();
+            if self.runs.stops_up_to.get() >= depth {
                 // Those outside end. This one has begun since.
                 self.shared.take_stop_all();
             }
         }
-        self.owner.store(thread::current(), Ordering::Relaxed);
+        self.access.owner.store(thread::current(), Ordering::Relaxed);
         self.set_plain_here();
         Ok(())
     }
@@ -187,10 +187,10 @@ impl Loop {
     /// A nested run is over: those outside are `depth`.
     #[inline(never)]
     fn go_on_outside(&self, depth: u32) {
-        if let Some(outer) = self.outer.borrow_mut().pop() {
-            self.current.set(outer);
+        if let Some(outer) = self.runs.outer.borrow_mut().pop() {
+            self.runs.current.set(outer);
         }
-        if self.stops_up_to.get() >= depth {
+        if self.runs.stops_up_to.get() >= depth {
             self.shared.ask_to_stop_all();
         }
     }
@@ -200,10 +200,10 @@ impl Loop {
     #[cold]
     fn take_stop(&self) -> bool {
         let asked = self.shared.take_stop();
-        let outside = self.depth.get() - 1;
+        let outside = self.runs.depth.get() - 1;
         if asked == Stop::All {
             // The next one outside sees it between its turns.
-            self.stops_up_to.set(outside);
+            self.runs.stops_up_to.set(outside);
             if outside > 0 {
                 self.shared.ask_to_stop_all();
             }
@@ -214,8 +214,8 @@ impl Loop {
     /// Returns whether anything has been asked for that the next run has to look after. (Not a request
     /// to stop that only those are to hear that are on the stack.)
     pub(super) fn has_requests(&self) -> bool {
-        let depth = self.depth.get();
-        let is_for_outside = depth > 0 && self.stops_up_to.get() >= depth;
+        let depth = self.runs.depth.get();
+        let is_for_outside = depth > 0 && self.runs.stops_up_to.get() >= depth;
         self.shared.has_something(if is_for_outside { Stop::One } else { Stop::All })
     }
 
@@ -232,25 +232,25 @@ impl Loop {
     /// Between turns: is the innermost run over?
     #[inline(always)]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
-        if !self.releases.is_empty() {
+        if !self.sources.releases.is_empty() {
             self.between_turns()?;
         }
         // (Whether a callback has forked is looked at after each.)
-        let owner = self.owner.load(Ordering::Relaxed);
+        let owner = self.access.owner.load(Ordering::Relaxed);
         if owner != thread::current() {
             return Err(self.refusal(owner));
         }
         if self.shared.is_stopping() && self.take_stop() {
             return Ok(true);
         }
-        Ok(self.clock.is_manual() && count == 0 && self.ready.is_empty())
+        Ok(self.clock.is_manual() && count == 0 && self.sources.ready.is_empty())
     }
 
     /// The boundary of a run where releases are made, also of a nested one: a dialog may last. (Not of
     /// a run in which the loop was freed: then they wait for the end of the outermost.)
     #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
-        if !self.releases.is_empty() && !self.is_closed() {
+        if !self.sources.releases.is_empty() && !self.is_closed() {
             self.make_releases();
         }
         // User code may have freed the loop, or forked, and this is the child.
