@@ -121,6 +121,8 @@ const fn as_cstr(text: &str) -> &CStr {
 impl Error {
     /// Out of memory, as the system would say it.
     pub const NO_MEMORY: Error = Error(-libc::ENOMEM);
+    /// A signal ended a wait.
+    pub const INTERRUPTED: Error = Error(-libc::EINTR);
     /// A deadline came first.
     pub const TIMED_OUT: Error = Error(-libc::ETIMEDOUT);
     /// An argument that no call accepts: interval 0, an unknown hook or policy.

@@ -7,10 +7,10 @@
 
 #[allow(unsafe_code)] // calls C functions: whoever makes such a value promises that it may be called
 pub mod callback;
+mod care;
 mod dispatch;
 #[allow(unsafe_code)] // the hook behind an atomic pointer
 mod doorbell;
-mod ghosts;
 pub mod handle;
 mod handles;
 pub mod hooks;
@@ -216,7 +216,8 @@ struct Sources {
 /// What the kernel knows.
 struct Kernel {
     poller: RefCell<Poller>,
-    ghosts: Cell<ghosts::Ghosts>,
+    /// Something rare is to be seen to before the next wait: see `care.rs`.
+    needs_care: Cell<bool>,
 }
 
 /// An event loop. See `include/evloop.h` for what it promises.
@@ -291,7 +292,7 @@ impl Loop {
             },
             runs: Runs::new(options.poll_gap_ns, options.strict_poll || clock.is_virtual()),
             sources: Sources::new(),
-            kernel: Kernel { poller: RefCell::new(poller), ghosts: Cell::new(ghosts::Ghosts::NONE) },
+            kernel: Kernel { poller: RefCell::new(poller), needs_care: Cell::new(false) },
             host: Host::new(options.bound),
             pull: options.pull.then(RefCell::default),
             clock,

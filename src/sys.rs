@@ -3,25 +3,23 @@
 //!
 //! * [`Poller::new`] makes a set and the [`Waker`] that ends a wait in it from any
 //!   thread or signal handler.
-//! * [`Poller::change`] adds, modifies or removes a level-triggered (or, with the EDGE
-//!   bit, edge-triggered) registration. An event comes back with the registration's
-//!   token. Errors are the system's: `EEXIST` when the same open file is registered
-//!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
-//!   when none is, `EPERM` when it cannot be waited for.
-//! * [`Poller::remove`] removes one that a forked child may have inherited.
+//! * [`Poller::register`] makes a level-triggered (or, with the EDGE bit, edge-triggered)
+//!   registration; [`Poller::update`] changes one, or makes it again; [`Poller::remove`] removes one.
+//!   An event comes back with the registration's token. What they found behind the number is told in
+//!   types ([`Registered`], [`Updated`]); an error says that nothing was found out.
 //! * [`Poller::is_registered`] asks whether the number still means the same open file;
 //!   [`Poller::file`] tells what identifies one that cannot be registered.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than
 //!   about the system's wake-up latency beyond it; it may return early with nothing. It
 //!   fails with `EINTR`.
-//! * [`Poller::nap`] waits likewise for nothing but time and signals.
 //! * [`Poller::events`] are what the last wait found, in the kernel's order, in the bits
 //!   below.
 //!   [`Poller::is_full`] says that there may have been more; [`Poller::look`] asks for one.
 //!   [`Poller::expect`] and [`Poller::make_room`] let a wait find more.
-//! * [`Poller::renew`] starts over with a fresh set; [`Poller::after_fork`] does so in a
-//!   forked child, and does not disturb the parent's. [`Poller::is_inherited`] says which
-//!   registrations the child may take over.
+//! * [`Poller::note_orphan`] says that an event was of no registration; [`Poller::end_orphans`] sees to
+//!   it that such events end, before a wait, and [`Poller::next_renewal`] when a host must come for that.
+//! * [`Poller::after_fork`] starts over with a fresh set in a forked child, and does not disturb the
+//!   parent's. [`Poller::is_inherited`] says which registrations the child may take over.
 //! * [`Poller::embed`] makes the one descriptor that a host waits for, and
 //!   [`Poller::announce`] keeps it true; [`Poller::mute`] takes the set out of it for a while.
 //!
@@ -40,10 +38,12 @@ mod linux;
 pub mod thread;
 
 #[cfg(target_os = "linux")]
-pub use linux::{Poller, Waker, cpu_time};
+pub use linux::{Poller, Waker};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("evloop has a poller for Linux only, so far");
+
+use crate::error::Error;
 
 /// How long to wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,26 @@ pub enum Timeout {
     For(u64),
     /// Until something happens.
     Forever,
+}
+
+/// What was behind a number that was to be registered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Registered {
+    /// A file that was not registered under this number: it is now.
+    New,
+    /// The open file that is registered under this number already.
+    Same,
+    /// A file that the system cannot wait for.
+    Unwatchable,
+}
+
+/// What was behind a number whose registration was to be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Updated {
+    /// The file that was registered: the change is made.
+    Done,
+    /// Nothing, or another file: -EBADF or -ENOENT.
+    Gone(Error),
 }
 
 /// Something happened to a registration.

@@ -89,12 +89,12 @@ impl Loop {
         self.check()?;
         let found = match Handle::slot_from_raw(Kind::Watch, handle) {
             // Its removal finds out whether it is stale.
-            Some(id) if !self.sources.watchers.borrow().is_part(id) => Found::Watch(id),
+            Some(id) => Found::Watch(id),
             None if self.cancel_queued(handle) => {
                 self.changed();
                 return Ok(());
             }
-            _ => self.find(handle)?,
+            None => self.find(handle)?,
         };
         match found {
             Found::Queued(_) => {} // (It has been removed.)
@@ -380,6 +380,7 @@ impl Loop {
         {
             // The kernel is not told: the set is closed whole, and in a forked child it is
             // the parent's.
+            self.sources.watchers.borrow_mut().free_part(id);
             let removed = self.sources.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {
                 self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.rare, watch.arg);

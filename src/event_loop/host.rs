@@ -289,7 +289,7 @@ impl Loop {
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         if self.host.is_embedded.get() {
-            self.end_ghosts_for_host(&mut watchers, &mut poller);
+            self.take_care_for_host(&mut watchers, &mut poller);
         }
         let told = self.tell_kernel(&mut watchers, &poller, self.host.is_embedded.get());
         drop(watchers);
@@ -300,7 +300,7 @@ impl Loop {
             Clock::System => self.sources.timers.borrow_mut().next(),
             Clock::Virtual { .. } => NEVER,
         };
-        let deadline = deadline.min(self.next_renewal());
+        let deadline = deadline.min(poller.next_renewal());
         // Also when the kernel has no room for a change: the host must hear of the rest, and comes to
         // try again.
         poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)

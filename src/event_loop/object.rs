@@ -290,6 +290,7 @@ impl Loop {
             match Handle::from_raw(handle) {
                 Some(Handle::Slot(Kind::Timer, id)) => self.end_part_timer(id),
                 Some(Handle::Slot(Kind::Watch, id)) => {
+                    self.sources.watchers.borrow_mut().free_part(id);
                     let _ = self.end_watch(id); // (or it has ended)
                 }
                 _ => {}

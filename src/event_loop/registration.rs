@@ -8,7 +8,7 @@ use crate::event_loop::callback::FdCallback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::ready::{Entry, Ready};
 use crate::event_loop::watch::{self, CLOSED, Change, EDGE, Report, Watch, Watchers, What};
-use crate::sys::{Event, Poller, Timeout};
+use crate::sys::{Event, Poller, Registered, Timeout, Updated};
 
 /// What a wait brought.
 pub(super) struct Asked {
@@ -38,6 +38,7 @@ impl Loop {
     }
 
     /// A watcher, of a user's or of an object's.
+    #[inline(always)] // in the one place that counts
     pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
         let mut poller = self.kernel.poller.borrow_mut();
@@ -56,7 +57,7 @@ impl Loop {
 
     /// Tells the kernel at once: that finds out whether `fd` can be watched at all, and
     /// whether it still is the file that older watchers of the number mean.
-    #[inline]
+    #[inline(always)]
     fn register(
         &self,
         watchers: &mut Watchers,
@@ -65,54 +66,74 @@ impl Loop {
         fd: i32,
     ) -> Result<()> {
         let addition = watchers.addition(fd, mask);
-        if let Err(error) = poller.change(addition) {
-            return self.register_otherwise(watchers, poller, (id, mask), addition, error);
+        match poller.register(addition) {
+            Ok(Registered::New) => {}
+            Ok(Registered::Same) => return self.join(watchers, poller, (id, mask), addition),
+            Ok(Registered::Unwatchable) => return self.watch_always(watchers, poller, (id, mask), fd),
+            Err(error) => return self.refuse_number(watchers, fd, error),
         }
         let added = watchers.added(id, mask, addition, |id, watch| self.let_go(id, watch));
         if added.is_err() {
-            let _ = poller.change(Change { what: What::Remove, ..addition });
+            let _ = poller.remove(Change { what: What::Remove, ..addition });
         }
         added
     }
 
-    /// What there is to do when the kernel does not take the registration for a new one.
+    /// The same open file is registered under this number.
     #[cold]
-    fn register_otherwise(
+    fn join(
         &self,
         watchers: &mut Watchers,
         poller: &Poller,
         (id, mask): (SlotId, u32),
         addition: Change,
-        error: Error,
     ) -> Result<()> {
         let fd = addition.fd;
-        // The same open file, registered under this number.
-        if error.is_os(libc::EEXIST) {
-            watchers.prepare(fd)?;
-            if watchers.is_busy(fd, mask, None) {
-                return Err(Error::BUSY);
+        watchers.prepare(fd)?;
+        if watchers.is_busy(fd, mask, None) {
+            return Err(Error::BUSY);
+        }
+        if !watchers.is_registered(fd) {
+            // An orphan that has come back to its number.
+            self.detach(watchers, fd);
+            let change = Change { what: What::Modify, ..addition };
+            match poller.update(change)? {
+                Updated::Done => watchers.told(change),
+                Updated::Gone(error) => return Err(error),
             }
-            if !watchers.is_registered(fd) {
-                // A ghost that has come back to its number.
+        }
+        watchers.link(id);
+        Ok(())
+    }
+
+    /// The file cannot be waited for.
+    #[cold]
+    fn watch_always(
+        &self,
+        watchers: &mut Watchers,
+        poller: &Poller,
+        (id, mask): (SlotId, u32),
+        fd: i32,
+    ) -> Result<()> {
+        if mask & watch::ALWAYS == 0 {
+            if watchers.is_registered(fd) {
+                // Whatever was watched under this number was closed.
                 self.detach(watchers, fd);
-                let change = Change { what: What::Modify, ..addition };
-                poller.change(change)?;
-                watchers.told(change);
             }
-            watchers.link(id);
-            return Ok(());
+            return Err(Error::UNWATCHABLE);
         }
-        if error.is_os(libc::EPERM) && mask & watch::ALWAYS != 0 {
-            watchers.prepare(fd)?;
-            let file = poller.file(fd)?;
-            let shares = watchers.always_file(fd) == Some(file);
-            if shares && watchers.is_busy(fd, mask, None) {
-                return Err(Error::BUSY);
-            }
-            return watchers.always(fd, file, id, |id, watch| self.let_go(id, watch));
+        watchers.prepare(fd)?;
+        let file = poller.file(fd)?;
+        let shares = watchers.always_file(fd) == Some(file);
+        if shares && watchers.is_busy(fd, mask, None) {
+            return Err(Error::BUSY);
         }
-        let is_none = error.is_os(libc::EBADF);
-        if is_none || error.is_os(libc::EPERM) && watchers.is_registered(fd) {
+        watchers.always(fd, file, id, |id, watch| self.let_go(id, watch))
+    }
+
+    #[cold]
+    fn refuse_number(&self, watchers: &mut Watchers, fd: i32, error: Error) -> Result<()> {
+        if error == Error::BAD_FD {
             // Whatever was watched under this number was closed.
             self.detach(watchers, fd);
         }
@@ -161,18 +182,28 @@ impl Loop {
     /// that the file is gone, that is the answer.
     fn tell_kernel_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
         let poller = self.kernel.poller.borrow();
-        let told = match (watchers.always_file(fd), watchers.change_now(fd)) {
+        let updated = match (watchers.always_file(fd), watchers.change_now(fd)) {
             (Some(file), _) => match poller.file(fd) {
-                Ok(other) if other != file => Err(Error::NO_FILE),
-                answer => answer.map(drop),
+                Ok(other) if other != file => Updated::Gone(Error::NO_FILE),
+                Err(error) => Updated::Gone(error),
+                Ok(_) => Updated::Done,
             },
-            (None, Some(change)) => poller.change(change).map(|()| watchers.told(change)),
-            (None, None) => Ok(()),
+            (None, Some(change)) => {
+                let updated = poller.update(change)?;
+                if updated == Updated::Done {
+                    watchers.told(change);
+                }
+                updated
+            }
+            (None, None) => Updated::Done,
         };
-        if told.is_err_and(|error| !error.is_shortage()) {
-            self.detach(watchers, fd);
+        match updated {
+            Updated::Done => Ok(()),
+            Updated::Gone(error) => {
+                self.detach(watchers, fd);
+                Err(error)
+            }
         }
-        told
     }
 
     /// Takes from a watcher's ready entry what it no longer asks for.
@@ -199,6 +230,7 @@ impl Loop {
         }
     }
 
+    #[inline(always)] // in the cancel that counts
     pub(super) fn end_watch(&self, id: SlotId) -> Result<()> {
         let removed = self.sources.watchers.borrow_mut().remove(id);
         let removed = removed.ok_or(Error::STALE)?;
@@ -220,9 +252,9 @@ impl Loop {
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         let (mut timeout, mut napped) = (timeout, Ok(()));
-        if self.kernel.ghosts.get().needs_care {
+        if self.kernel.needs_care.get() {
             napped = self.take_care(&mut watchers, &mut poller, timeout);
-            // A ghost that reports nothing just now must not make the wait twice as long.
+            // Orphans that report nothing just now must not make the wait twice as long.
             timeout = Timeout::Poll;
         }
         if watchers.has_changes() {
@@ -237,7 +269,7 @@ impl Loop {
         let woken = self.shared.wake_up();
         let interrupted = match waited {
             Ok(()) => false,
-            Err(error) if error.is_os(libc::EINTR) => true,
+            Err(Error::INTERRUPTED) => true,
             Err(error) => return Err(self.failed_to_ask(woken, error)),
         };
         watchers.count_poll(poller.is_full());
@@ -263,18 +295,14 @@ impl Loop {
     /// Passes on what changed since the last wait; `all`: pauses, too.
     pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller, all: bool) -> Result<()> {
         while let Some(change) = watchers.next_change(all) {
-            let mut result = poller.change(change);
-            if result.is_err_and(|error| error.is_os(libc::EEXIST)) {
-                result = poller.change(Change { what: What::Modify, ..change });
-            }
-            match result {
-                Ok(()) => watchers.told(change),
-                Err(error) if error.is_shortage() => {
+            match poller.update(change) {
+                Ok(Updated::Done) => watchers.told(change),
+                // Whoever watched the old file is silent.
+                Ok(Updated::Gone(_)) => self.detach(watchers, change.fd),
+                Err(error) => {
                     watchers.try_again(change.fd);
                     return Err(error);
                 }
-                // Closed, or another file by now: whoever watched the old one is silent.
-                Err(_) => self.detach(watchers, change.fd),
             }
         }
         Ok(())
@@ -366,7 +394,7 @@ impl Loop {
         match watchers.report(event.token, event.events, emit) {
             Report::Delivered => collected.delivered = true,
             Report::Unwanted => {}
-            Report::Ghost => self.see_ghost(),
+            Report::Orphan => self.see_orphan(poller),
             Report::Check(change) => {
                 collected.delivered = true;
                 self.check_registration(watchers, poller, change);
@@ -378,7 +406,7 @@ impl Loop {
     fn check_registration(&self, watchers: &mut Watchers, poller: &Poller, change: Change) {
         if poller.is_registered(change) == Ok(false) {
             self.detach(watchers, change.fd);
-            self.see_ghost();
+            self.see_orphan(poller);
         }
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! A registration carries a *generation*: an event with another generation than the
 //! descriptor's present one comes from a file that was closed here and lives on in a
-//! duplicate (a *ghost*).
+//! duplicate (an *orphan*).
 //!
 //! Pausing is lazy: the kernel hears of a descriptor on which nothing waits any more only
 //! when an event arrives that nobody wants. Then it is to look for nothing, and for
@@ -237,7 +237,7 @@ pub enum Report {
     /// Nobody waits for this: the kernel will be told.
     Unwanted,
     /// From a file that is no longer watched under this number.
-    Ghost,
+    Orphan,
     /// Delivered; and it is time to ask the kernel whether the file is still open.
     Check(Change),
 }
@@ -325,9 +325,11 @@ impl Watchers {
         self.slots.at(id.index).state |= PART;
     }
 
-    #[inline]
-    pub fn is_part(&self, id: SlotId) -> bool {
-        self.slots.get(id).is_some_and(Watch::is_part)
+    /// It is a part no more: it can be removed.
+    pub fn free_part(&mut self, id: SlotId) {
+        if let Some(watch) = self.slots.get_mut(id) {
+            watch.state &= !PART;
+        }
     }
 
     /// A watcher that a user may name.
@@ -368,7 +370,7 @@ impl Watchers {
     /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
     /// number registered before, then its file was closed and the watchers it had are
     /// detached (see [`Watchers::detach_all`]). Nothing changes when there is no memory.
-    #[inline]
+    #[inline(always)]
     pub fn added(
         &mut self,
         id: SlotId,
@@ -526,11 +528,14 @@ impl Watchers {
         Some((watch.callback, watch.fd))
     }
 
-    /// Ends a watcher.
+    /// Ends a watcher. `None`: it is stale, or belongs to an object.
     #[inline(always)] // what it returns stays in registers
     pub fn remove(&mut self, id: SlotId) -> Option<Removed> {
         let watch = self.slots.get_mut(id)?;
         let Watch { fd, previous, state, pending, rare, .. } = *watch;
+        if state & PART != 0 {
+            return None;
+        }
         let arg = watch.callback.arg;
         self.unref -= usize::from(watch.is_unref());
         self.waiting -= usize::from(watch.is_waiting());
@@ -711,10 +716,10 @@ impl Watchers {
         let (fd, generation) = (event_token as u32 as i32, (event_token >> 32) as u32);
         let polls = self.polls;
         let Some(entry) = self.fds.get_mut(fd as usize) else {
-            return Report::Ghost;
+            return Report::Orphan;
         };
         if !entry.is(REGISTERED) || entry.generation != generation {
-            return Report::Ghost;
+            return Report::Orphan;
         }
         let reports = entry.reports.wrapping_add(1);
         entry.reports = if reports == FIRST_CHECK { AFTER_FIRST_CHECK } else { reports };

@@ -6,5 +6,6 @@ mod epoll;
 mod host_set;
 #[allow(unsafe_code)]
 mod lineage;
+mod orphans;
 
-pub use epoll::{Poller, Waker, cpu_time};
+pub use epoll::{Poller, Waker};

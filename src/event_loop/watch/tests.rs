@@ -122,9 +122,9 @@ fn a_number_that_was_reopened_detaches_its_older_watchers() {
     let new = kernel.watch(5, READABLE, true);
     assert!(kernel.0.slots.get(old).unwrap().is_detached());
     assert_eq!(kernel.report(5, READABLE), (Report::Delivered, vec![(new, READABLE)]));
-    let ghost = kernel.0.report(token(5, old_generation), READABLE, |_, _, _| Ok(()));
-    assert_eq!(ghost, Report::Ghost);
-    assert_eq!(kernel.0.report(token(700, 1), READABLE, |_, _, _| Ok(())), Report::Ghost);
+    let orphan = kernel.0.report(token(5, old_generation), READABLE, |_, _, _| Ok(()));
+    assert_eq!(orphan, Report::Orphan);
+    assert_eq!(kernel.0.report(token(700, 1), READABLE, |_, _, _| Ok(())), Report::Orphan);
     assert!(kernel.0.remove(old).unwrap().change.is_none(), "the kernel knows nothing of it");
     assert!(kernel.0.has_waiting());
     kernel.0.remove(new);
@@ -195,7 +195,7 @@ fn whoever_leaves_the_others_stay_in_order() {
             for id in ids {
                 kernel.0.remove(id).unwrap();
             }
-            assert_eq!(kernel.report(5, READABLE), (Report::Ghost, vec![]));
+            assert_eq!(kernel.report(5, READABLE), (Report::Orphan, vec![]));
             assert!(!kernel.0.has_waiting());
         }
     }

@@ -14,9 +14,10 @@
 
 use super::host_set::Outer;
 use super::lineage::{self, Known, Removals};
+use super::orphans::Orphans;
 use crate::error::{Error, Result};
 use crate::sys::thread;
-use crate::sys::{self, Change, Event, FileId, Timeout, What};
+use crate::sys::{self, Change, Event, FileId, Registered, Timeout, Updated, What};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 const BITS: [(u32, u32); 6] = [
@@ -75,6 +76,7 @@ pub struct Poller {
     timer: OwnedFd,
     is_timer_added: bool,
     removals: Removals,
+    pub(super) orphans: Orphans,
     /// As long as what one wait may find; grows with the number of descriptors.
     found: Vec<libc::epoll_event>,
     /// It does not grow beyond this by itself.
@@ -201,6 +203,7 @@ impl Poller {
             timer: above_standard(new_timerfd)?,
             is_timer_added: false,
             removals: Removals::new(),
+            orphans: Orphans::new(),
             found,
             max_events,
             count: 0,
@@ -219,7 +222,32 @@ impl Poller {
         control(&self.set, own(fd, token))
     }
 
-    pub fn change(&self, change: Change) -> Result<()> {
+    /// Registers the file behind a number. Fails when there is none, or for want of something.
+    #[inline]
+    pub fn register(&self, addition: Change) -> Result<Registered> {
+        match self.change(addition) {
+            Ok(()) => Ok(Registered::New),
+            Err(error) if error.is_os(libc::EEXIST) => Ok(Registered::Same),
+            Err(error) if error.is_os(libc::EPERM) => Ok(Registered::Unwatchable),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Changes a registration, or makes it (again). Fails for want of something, and nothing has
+    /// changed then.
+    pub fn update(&self, change: Change) -> Result<Updated> {
+        let mut changed = self.change(change);
+        if changed.is_err_and(|error| error.is_os(libc::EEXIST)) {
+            changed = self.change(Change { what: What::Modify, ..change });
+        }
+        match changed {
+            Ok(()) => Ok(Updated::Done),
+            Err(error) if error.is_shortage() => Err(error),
+            Err(error) => Ok(Updated::Gone(error)),
+        }
+    }
+
+    fn change(&self, change: Change) -> Result<()> {
         control(&self.set, change)
     }
 
@@ -296,7 +324,7 @@ impl Poller {
 
     /// Starts over with a set that holds the poller's own descriptors and these registrations. Nothing
     /// has changed when it fails.
-    pub fn renew(&mut self, registrations: &[Change]) -> Result<()> {
+    pub(super) fn renew(&mut self, registrations: &[Change]) -> Result<()> {
         let fresh = new_set()?;
         control(&fresh, own(self.waker, WAKER_TOKEN))?;
         if self.is_timer_added {
@@ -401,7 +429,7 @@ impl Poller {
     }
 
     /// Waits without looking at the set, for so long or until a signal comes (`EINTR`).
-    pub fn nap(&self, ns: u64) -> Result<()> {
+    pub(super) fn sleep(&self, ns: u64) -> Result<()> {
         let time = to_timespec(ns);
         // SAFETY: the kernel reads one timespec and, with a null pointer, writes none.
         check(unsafe { libc::nanosleep(&time, std::ptr::null_mut()) })?;
@@ -527,7 +555,7 @@ fn control(set: &mio::Poll, change: Change) -> Result<()> {
 }
 
 /// What the calling thread has used of the CPU, in nanoseconds.
-pub fn cpu_time() -> u64 {
+pub(super) fn cpu_time() -> u64 {
     let mut time = to_timespec(0);
     // SAFETY: the kernel writes one timespec.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };

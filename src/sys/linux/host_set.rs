@@ -2,7 +2,7 @@
 //! says "work is left" and a timerfd for the next deadline.
 //!
 //! The loop itself never waits here, so a loop that nobody embeds pays nothing, and the
-//! inner set may be replaced (see ghosts in `event_loop/registration.rs`) while the host's
+//! inner set may be replaced (see `orphans.rs`) while the host's
 //! descriptor stays what it is. All three are level-triggered: the descriptor stays
 //! readable until a run has seen to it.
 

@@ -1,0 +1,68 @@
+//! What is to be seen to before a wait, which is rare: events of orphans (files that were closed here
+//! and stay open elsewhere; the poller ends them), and watchers that could not be told for want of
+//! memory that their file was closed.
+
+use super::Loop;
+use crate::error::Result;
+use crate::event_loop::watch::Watchers;
+use crate::sys::{Change, Poller, Timeout};
+
+impl Loop {
+    #[cold]
+    pub(super) fn see_orphan(&self, poller: &Poller) {
+        poller.note_orphan();
+        self.kernel.needs_care.set(true);
+    }
+
+    /// A watcher has to be told that its file was closed, and there was no memory for it.
+    #[cold]
+    pub(super) fn see_owed(&self) {
+        self.kernel.needs_care.set(true);
+    }
+
+    /// Before a wait of the loop's own.
+    #[cold]
+    pub(super) fn take_care(
+        &self,
+        watchers: &mut Watchers,
+        poller: &mut Poller,
+        timeout: Timeout,
+    ) -> Result<()> {
+        match watchers.tell_owed(|id, watch| self.let_go(id, watch)) {
+            // What is ready runs first.
+            Err(error) if self.sources.ready.is_empty() => return Err(error),
+            _ => {}
+        }
+        let timeout = if self.sources.ready.is_empty() { timeout } else { Timeout::Poll };
+        let ended = match poller.has_orphans() {
+            true => poller.end_orphans(timeout, |poller| self.registrations(watchers, poller)),
+            false => Ok(()),
+        };
+        self.kernel.needs_care.set(poller.has_orphans() || watchers.owes());
+        ended
+    }
+
+    /// A host would be woken by orphans again and again: until they can be ended, its
+    /// descriptor looks only at time.
+    pub(super) fn take_care_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
+        if self.kernel.needs_care.get() {
+            let _ = self.take_care(watchers, poller, Timeout::Poll);
+            poller.mute(poller.has_orphans());
+        }
+    }
+
+    /// The registrations whose files are still behind their numbers; the others are detached.
+    fn registrations(&self, watchers: &mut Watchers, poller: &Poller) -> Result<Vec<Change>> {
+        let mut registrations = watchers.registrations_to_vec()?;
+        let mut asked = Ok(());
+        registrations.retain(|change| {
+            let is_same = poller.is_registered(*change);
+            if is_same == Ok(false) {
+                self.detach(watchers, change.fd);
+            }
+            asked = asked.and(is_same.map(drop));
+            is_same == Ok(true)
+        });
+        asked.map(|()| registrations)
+    }
+}
