@@ -20,6 +20,8 @@ pub const MOST_TIMERS: u32 = 60;
 pub struct Setup {
     /// A manual clock, else a virtual one.
     pub manual: bool,
+    /// The system's clock.
+    pub system: bool,
     pub pull: bool,
     pub bound: bool,
     /// Numbers may be closed and opened again. (Not with a virtual clock, and not in pull mode,
@@ -189,6 +191,7 @@ impl Program {
     pub fn decode(bytes: &[u8]) -> Program {
         let setup = Setup {
             manual: true,
+            system: false,
             pull: false,
             bound: false,
             closes: false,
@@ -235,11 +238,14 @@ impl Bytes<'_> {
     }
 
     fn read_setup(&mut self) -> Setup {
-        let (manual, pull) = (self.one_in(2), self.one_in(4));
-        let closes = manual && !pull;
+        let clock = self.byte();
+        let system = clock / 2 % 8 == 7;
+        let (manual, pull) = (clock % 2 == 1 && !system, self.one_in(4) && !system);
+        let closes = (manual || system) && !pull;
         let (bits, dups) = (self.byte(), closes && self.one_in(2));
         Setup {
             manual,
+            system,
             pull,
             bound: bits % 8 == 7,
             closes,
@@ -268,10 +274,29 @@ impl Bytes<'_> {
     fn time(&mut self) -> u64 {
         const TIMES: [u64; 16] =
             [0, 0, 0, 1, 1, 2, 3, 5, 10, 50, 1000, 65_536, 70_000, 1 << 30, 1 << 50, NEVER - 1];
+        const REAL_TIMES: [u64; 16] = [
+            0,
+            0,
+            0,
+            1,
+            100,
+            1_000,
+            5_000,
+            20_000,
+            20_000,
+            50_000,
+            50_000,
+            100_000,
+            150_000,
+            200_000,
+            1 << 50,
+            NEVER - 1,
+        ];
+        let times = if self.setup.system { &REAL_TIMES } else { &TIMES };
         match self.byte() {
             255 => NEVER,
             254 => i64::MAX as u64,
-            byte => TIMES[byte % 16],
+            byte => times[byte % 16],
         }
     }
 
@@ -280,6 +305,7 @@ impl Bytes<'_> {
         match self.byte() {
             255 => NEVER,
             254 => 0,
+            byte if self.setup.system => (byte % 16) as u64 * 20_000,
             byte => self.setup.start.saturating_add((byte % 16) as u64),
         }
     }
@@ -329,13 +355,21 @@ impl Bytes<'_> {
     }
 
     fn wait_limit(&mut self) -> i64 {
-        [0, 0, 0, 1, 5, 1000, -1, i64::MAX][self.below(8)]
+        let limits = match self.setup.system {
+            true => [0, 0, 0, 1, 1_000, 100_000, -1, -1],
+            false => [0, 0, 0, 1, 5, 1000, -1, i64::MAX],
+        };
+        limits[self.below(8)]
     }
 
     fn poll_fd(&mut self) -> Op {
         let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
         let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
-        Op::PollFd(body, slot, mask, [-1, -1, 0, 0, 1, 5, 50, i64::MAX][self.below(8)])
+        let limits = match self.setup.system {
+            true => [-1, -1, 0, 0, 1_000, 20_000, 100_000, i64::MAX],
+            false => [-1, -1, 0, 0, 1, 5, 50, i64::MAX],
+        };
+        Op::PollFd(body, slot, mask, limits[self.below(8)])
     }
 
     fn errand(&mut self) -> Errand {
