@@ -2,11 +2,11 @@
 
 use super::apart::{Ended, apart};
 use super::forks::{end_model_child, is_child};
+use super::laws::Ways;
 use super::library::Library;
 use super::program::Program;
-use super::trace::{Event, in_order};
-use super::laws::Ways;
 use super::real::Seen;
+use super::trace::{Event, in_order};
 use super::{laws, real};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -350,6 +350,11 @@ impl Laws<'_> {
                 let before = self.what_host_knows();
                 let outcome = self.act(op);
                 self.tell_host(op, before);
+                if op.sets_deadline()
+                    && let Some(deadline @ Event::Deadline(..)) = self.seen().cloned()
+                {
+                    self.log(deadline);
+                }
                 self.did(op, outcome);
                 Ok(())
             }

@@ -30,7 +30,7 @@ pub struct Setup {
     /// Files may have several numbers. (Then there are no edge-triggered watchers: a closed file
     /// that lives on may make the library start a new set, which reports all edges again.)
     pub dups: bool,
-    /// It may fork. (Not in pull mode, where more is seen than a child can report; and where numbers
+    /// It may fork. (Not in real time; not in pull mode, where more is seen than a child can report; and where numbers
     /// are closed only with `dups`, since a file of a child's lives on in its parent. Without edge
     /// watchers: a child's library does not see them on a number whose watchers are all paused.)
     pub forks: bool,
@@ -158,6 +158,11 @@ impl Op {
         matches!(self, Run | RunForever | RunOnce(_) | RunReady(_) | NextEvents(..))
     }
 
+    /// Does it give a deadline that is counted from the present?
+    pub fn sets_deadline(self) -> bool {
+        matches!(self, Op::Later(..) | Op::Every(..) | Op::PollFd(..) | Op::Reschedule(..))
+    }
+
     pub fn makes_timer(self) -> bool {
         matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..) | Op::PollFd(..))
     }
@@ -250,7 +255,7 @@ impl Bytes<'_> {
             bound: bits % 8 == 7,
             closes,
             dups,
-            forks: !pull && closes == dups && bits / 8 % 4 == 3,
+            forks: !pull && !system && closes == dups && bits / 8 % 4 == 3,
             start: [0, 0, 0, 1_000_000, 1 << 40, 1 << 62, u64::MAX - 1000][self.below(7)],
             fuel: FUEL,
         }
@@ -297,6 +302,14 @@ impl Bytes<'_> {
             255 => NEVER,
             254 => i64::MAX as u64,
             byte => times[byte % 16],
+        }
+    }
+
+    /// (In real time not so short that ticks fall between any two things that are seen.)
+    fn interval(&mut self) -> u64 {
+        match self.time() {
+            time @ 2..200_000 if self.setup.system => time.max(100_000),
+            time => time,
         }
     }
 
@@ -388,7 +401,7 @@ impl Bytes<'_> {
             0..16 => Op::Soon(self.body()),
             16..26 => Op::Later(self.body(), self.time()),
             26..32 => Op::At(self.body(), self.moment()),
-            32..38 => Op::Every(self.body(), self.time(), self.time(), self.below(4) as u32),
+            32..38 => Op::Every(self.body(), self.time(), self.interval(), self.below(4) as u32),
             38..54 => Op::Watch(self.watcher_body(), self.below(SLOTS), self.mask()),
             54 => Op::WatchBad(self.watcher_body(), self.below(6)),
             55..60 => Op::Hook(self.body(), self.below(5) as u32),

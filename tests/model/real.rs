@@ -4,9 +4,9 @@ mod acts;
 
 use super::files::Files;
 use super::forks::{end_real_child, is_child};
+use super::laws::LONG;
 use super::library::*;
 use super::program::*;
-use super::laws::LONG;
 use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled, Stage};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -218,9 +218,7 @@ fn make_loop(library: &Library, setup: Setup) -> *mut Loop {
         Setup { manual: true, .. } => MANUAL_CLOCK,
         _ => VIRTUAL_CLOCK,
     };
-    let flags = clock
-        | if setup.pull { PULL } else { 0 }
-        | if setup.bound { BOUND } else { 0 };
+    let flags = clock | if setup.pull { PULL } else { 0 } | if setup.bound { BOUND } else { 0 };
     let size = size_of::<Options>() as u32;
     let options = Options { size, flags, virtual_start_ns: setup.start, ..Options::default() };
     let mut on = null_mut();
@@ -430,8 +428,24 @@ impl Real<'_> {
             }
             op => {
                 let outcome = self.act(op);
+                self.log_deadline(op, &outcome);
                 self.did(op, outcome);
             }
+        }
+    }
+
+    fn log_deadline(&self, op: Op, outcome: &Outcome) {
+        let handle = match (op, outcome) {
+            _ if !self.program.setup.system || !op.sets_deadline() => return,
+            (Op::Reschedule(pick, _), Outcome::Code(0)) => self.handle(pick),
+            (_, Outcome::Made(number)) => self.handles.borrow()[*number],
+            _ => return,
+        };
+        let before = self.time();
+        // SAFETY: a loop of ours that exists.
+        let left = unsafe { (self.library.loop_remaining)(self.on, handle) };
+        if left > 0 && left != i64::MAX {
+            self.log(Event::Deadline(before + left as u64, self.time() + left as u64));
         }
     }
 

@@ -119,6 +119,8 @@ pub enum Event {
     Asked,
     /// With the system's clock: how far a wait is, and the time.
     Wait(Stage, u64),
+    /// With the system's clock: the deadline that has been given, at the earliest and at the latest.
+    Deadline(u64, u64),
     /// The host's hook was called.
     Woken,
     /// A child came to the end of the program, or did not.

@@ -28,7 +28,17 @@ impl Laws<'_> {
 
     /// A deadline that may be in doubt: at the earliest, and at the latest.
     pub(super) fn deadline_in(&self, ns: u64) -> (u64, u64) {
-        (self.clock.saturating_add(ns), self.latest_now().saturating_add(ns))
+        let (earliest, latest) = (self.clock.saturating_add(ns), self.latest_now().saturating_add(ns));
+        let mut ahead = self.real.iter().skip(self.trace.len());
+        let said =
+            ahead.find(|event| matches!(event, Event::Deadline(..) | Event::Did { .. } | Event::Call { .. }));
+        match said {
+            // The library knows it better; but it has to be what was asked for.
+            Some(Event::Deadline(from, to)) if *from <= latest && *to >= earliest => {
+                (earliest.max(*from), latest.min(*to))
+            }
+            _ => (earliest, latest),
+        }
     }
 
     /// A time on the clock of the program, which begins with the loop.
@@ -115,7 +125,8 @@ impl Laws<'_> {
         let is_surely_before = |a: usize, b: usize| {
             let (source, other) = (due[a].3, due[b].3);
             let (latest, deadline) = (self.sources[source].latest, due[b].1);
-            source != other && (latest < deadline || latest == due[a].1 && latest == deadline && due[a].2 < due[b].2)
+            source != other
+                && (latest < deadline || latest == due[a].1 && latest == deadline && due[a].2 < due[b].2)
         };
         let is_in_order = (0..due.len()).all(|a| (a + 1..due.len()).all(|b| !is_surely_before(b, a)));
         if !is_in_order {
@@ -190,5 +201,4 @@ impl Laws<'_> {
             _ => !goes_on && self.has_suspects(),
         }
     }
-
 }
