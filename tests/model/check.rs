@@ -20,7 +20,7 @@ const NUMBERS: i32 = 20;
 const TRIES: u32 = 3;
 
 /// So many ways are tried to take what was seen.
-const MOST_WAYS: u32 = 100;
+const MOST_WAYS: u32 = 300;
 
 /// So much is told of what was the same.
 const MOST_LINES: usize = 100;

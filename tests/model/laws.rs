@@ -445,9 +445,7 @@ impl Laws<'_> {
                 // It cannot throw.
                 let _ = self.play_script(arg);
                 self.frames.pop();
-                if !self.is_real() {
-                    self.guard();
-                }
+                self.guard();
                 self.host.told_by_release |= self.is_told() && !was_told;
             }
         }
@@ -468,7 +466,8 @@ impl Laws<'_> {
     /// The test's own: a wait for something that never comes is to stop.
     fn guard(&mut self) {
         if self.is_real() {
-            if self.runs.last().is_some_and(|run| run.is_unbounded) && self.timeout() > LONG as i64 {
+            if self.seen() == Some(&Event::Stopped) {
+                self.log(Event::Stopped);
                 self.call_stop();
             }
             return;

@@ -279,16 +279,17 @@ impl Bytes<'_> {
     fn time(&mut self) -> u64 {
         const TIMES: [u64; 16] =
             [0, 0, 0, 1, 1, 2, 3, 5, 10, 50, 1000, 65_536, 70_000, 1 << 30, 1 << 50, NEVER - 1];
+        // At once, or far behind what is seen meanwhile: else nobody knows what is due in which turn.
         const REAL_TIMES: [u64; 16] = [
             0,
             0,
             0,
+            0,
             1,
-            100,
-            1_000,
-            5_000,
+            1,
             20_000,
-            20_000,
+            30_000,
+            40_000,
             50_000,
             50_000,
             100_000,
@@ -369,7 +370,7 @@ impl Bytes<'_> {
 
     fn wait_limit(&mut self) -> i64 {
         let limits = match self.setup.system {
-            true => [0, 0, 0, 1, 1_000, 100_000, -1, -1],
+            true => [0, 0, 0, 1, 20_000, 100_000, -1, -1],
             false => [0, 0, 0, 1, 5, 1000, -1, i64::MAX],
         };
         limits[self.below(8)]
@@ -379,7 +380,7 @@ impl Bytes<'_> {
         let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
         let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
         let limits = match self.setup.system {
-            true => [-1, -1, 0, 0, 1_000, 20_000, 100_000, i64::MAX],
+            true => [-1, -1, 0, 0, 1, 20_000, 100_000, i64::MAX],
             false => [-1, -1, 0, 0, 1, 5, 50, i64::MAX],
         };
         Op::PollFd(body, slot, mask, limits[self.below(8)])

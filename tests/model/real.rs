@@ -295,9 +295,7 @@ impl Real<'_> {
             self.frames.borrow_mut().push(Frame::Release);
             self.play_script(arg);
             self.frames.borrow_mut().pop();
-            if !self.program.setup.system {
-                self.guard();
-            }
+            self.guard();
         }
     }
 
@@ -306,10 +304,11 @@ impl Real<'_> {
         let is_unbounded = self.runs.borrow().last().copied().unwrap_or(false);
         if self.program.setup.system {
             // SAFETY: a loop of ours that exists.
-            unsafe {
-                if is_unbounded && (self.library.loop_timeout)(self.on) > LONG as i64 {
-                    (self.library.loop_stop)(self.on);
-                }
+            let is_long = || unsafe { (self.library.loop_timeout)(self.on) } > LONG as i64;
+            if is_unbounded && !self.closed.get() && is_long() {
+                self.log(Event::Stopped);
+                // SAFETY: as above.
+                unsafe { (self.library.loop_stop)(self.on) };
             }
             return;
         }

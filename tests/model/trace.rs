@@ -121,6 +121,8 @@ pub enum Event {
     Wait(Stage, u64),
     /// With the system's clock: the deadline that has been given, at the earliest and at the latest.
     Deadline(u64, u64),
+    /// With the system's clock: the test itself stops a wait for something that never comes.
+    Stopped,
     /// The host's hook was called.
     Woken,
     /// A child came to the end of the program, or did not.

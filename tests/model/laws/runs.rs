@@ -197,7 +197,8 @@ impl Laws<'_> {
 
     /// Is there nothing to do but to wait?
     pub(super) fn is_idle(&self, limit: Limit) -> bool {
-        self.ready.is_empty()
+        let may_be_void = self.is_real() && self.has_suspects() && !self.is_surely_ready();
+        (self.ready.is_empty() || may_be_void)
             && limit != Limit::Poll
             && (limit != Limit::WhileWork || self.has_work())
             && !self.stop

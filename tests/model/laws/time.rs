@@ -13,6 +13,9 @@ pub const LONG: u64 = 1_000_000_000;
 /// So often a wait may look in vain, where no file is closed that lives on.
 const MOST_LOOKS: u32 = 200;
 
+/// When its turn is, its deadline at the earliest, its order among equals, and the timer.
+type Due = ((usize, usize), u64, u64, usize);
+
 impl Laws<'_> {
     pub(super) fn is_real(&self) -> bool {
         self.program.setup.system
@@ -110,7 +113,7 @@ impl Laws<'_> {
     pub(super) fn collect_real_timers(&mut self) {
         let (now, until) = (self.clock, self.latest_now());
         let next_wait = self.ahead(|event| matches!(event, Event::Wait(Stage::Before, _)));
-        let mut due = Vec::new();
+        let mut due: Vec<Due> = Vec::new();
         for (deadline, order, source) in self.timers.clone() {
             if deadline == NEVER || deadline > until {
                 continue;
@@ -122,17 +125,18 @@ impl Laws<'_> {
             }
         }
         due.sort();
-        let is_surely_before = |a: usize, b: usize| {
-            let (source, other) = (due[a].3, due[b].3);
-            let (latest, deadline) = (self.sources[source].latest, due[b].1);
-            source != other
-                && (latest < deadline || latest == due[a].1 && latest == deadline && due[a].2 < due[b].2)
+        // In the order of the library, as far as that is allowed.
+        let is_surely_before = |a: &Due, b: &Due| {
+            let latest = self.sources[a.3].latest;
+            latest < b.1 || latest == a.1 && b.1 == self.sources[b.3].latest && (a.1, a.2) < (b.1, b.2)
         };
-        let is_in_order = (0..due.len()).all(|a| (a + 1..due.len()).all(|b| !is_surely_before(b, a)));
-        if !is_in_order {
-            due.sort_by_key(|(_, deadline, order, _)| (*deadline, *order));
+        let mut in_order = Vec::new();
+        while !due.is_empty() {
+            let is_first = |one: &Due| !due.iter().any(|other| is_surely_before(other, one));
+            let first = due.iter().position(is_first).unwrap_or(0);
+            in_order.push(due.remove(first));
         }
-        for (.., source) in due {
+        for (.., source) in in_order {
             self.timers.retain(|(.., other)| *other != source);
             self.push_timer(source);
         }
@@ -182,7 +186,8 @@ impl Laws<'_> {
             _ => self.next_deadline(),
         };
         let is_surely_due = self.next_latest() <= self.clock;
-        let is_surely_not = until > self.latest_now();
+        // (What is not known of closed files that live on is taken from the library, too.)
+        let is_surely_not = until > self.latest_now() && !self.has_suspects();
         self.is_idle(limit) && !is_surely_due && (is_surely_not || self.is_seen_next(Stage::Idle))
     }
 
@@ -197,7 +202,7 @@ impl Laws<'_> {
         let goes_on = self.is_seen_next(Stage::Before);
         match limit {
             Limit::Until(time) => !goes_on && (time <= self.latest_now() || self.has_suspects()),
-            Limit::WhileWork => !self.has_work(),
+            Limit::WhileWork => !self.has_work() || !goes_on && self.has_suspects(),
             _ => !goes_on && self.has_suspects(),
         }
     }
