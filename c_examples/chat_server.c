@@ -75,7 +75,7 @@ static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *arg) 
   struct client *client = malloc(sizeof *client);
   if (client) client->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (!client || client->fd < 0) { /* no memory or descriptor left: pause for 100 ms */
-    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, NULL) > 0)
+    if (errno != EAGAIN && loop_call_later(loop, 100 * LOOP_MS, accept_again, NULL) > 0)
       loop_watch_update(loop, newcomers, 0);
     free(client);
     return;

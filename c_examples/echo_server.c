@@ -60,9 +60,9 @@ static void on_connection(loop_t *loop, int listener, uint32_t events, void *wat
   struct client *client = calloc(1, sizeof *client);
   if (client) client->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (!client || client->fd < 0) {
-    /* Out of memory or descriptors, so the connection has to wait. To not be told of
-     * it again at once, look away for 100 ms. */
-    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, watch) > 0)
+    /* Out of memory or descriptors: the connection stays in the queue, and the listener
+     * readable. Pause it for 100 ms instead of being called again at once. */
+    if (errno != EAGAIN && loop_call_later(loop, 100 * LOOP_MS, accept_again, watch) > 0)
       loop_watch_update(loop, loop_current(loop), 0);
     free(client);
     return;

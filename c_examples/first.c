@@ -18,7 +18,7 @@ int main(void) {
   int count = 0;
   loop_t *loop = loop_new();
   loop_call_soon(loop, hello, "hello");
-  loop_call_every(loop, 100000000, 100000000, LOOP_RUN_MISSED, tick, &count);
+  loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
   int result = loop_run(loop); // until nothing is left to do
   loop_free(loop);
   return result < 0; // errors are negative; a NULL loop is one, not a crash

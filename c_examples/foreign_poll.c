@@ -13,8 +13,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 static void echo(loop_t *loop, void *text) {
   (void)loop;
   fputs(text, stdout);
@@ -22,7 +20,7 @@ static void echo(loop_t *loop, void *text) {
 }
 
 /* The host's own work; false at the end of the input. What it changes in the loop, here between
- * two turns, the loop's descriptor knows at once: nobody else has to be told. */
+ * two turns, takes effect on the loop's descriptor at once: no call is needed for that. */
 static bool on_input(loop_t *loop) {
   char text[1024];
   ssize_t length = read(STDIN_FILENO, text, sizeof text);
@@ -30,7 +28,7 @@ static bool on_input(loop_t *loop) {
   if (length <= 0) return false;
   char *copy = strndup(text, (size_t)length);
   if (copy == NULL) err(1, "echo");
-  loop_handle_t timer = loop_call_later(loop, 500 * MS, echo, copy);
+  loop_handle_t timer = loop_call_later(loop, 500 * LOOP_MS, echo, copy);
   int code = loop_set_release(loop, timer, free);
   if (code < 0) errx(1, "%s", loop_strerror(code));
   return true;

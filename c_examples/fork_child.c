@@ -8,8 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 static void ring(loop_t *loop, void *who) {
   (void)loop;
   printf("%s: the timer rings\n", *(const char **)who);
@@ -25,7 +23,7 @@ static int adopt(loop_t *loop) {
 int main(void) {
   const char *who = "parent";
   loop_t *loop = loop_new();
-  loop_call_later(loop, 50 * MS, ring, &who); /* before the fork, and so in both */
+  loop_call_later(loop, 50 * LOOP_MS, ring, &who); /* before the fork, and so in both */
   pid_t child = fork();
   if (child < 0) err(1, "fork");
   if (child == 0) {

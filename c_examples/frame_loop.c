@@ -1,7 +1,7 @@
 /* frame_loop.c: a game's main loop. It makes 60 frames a second, sleeps between them by itself, and
- * gives evloop 1 ms of each. Callbacks without end flood the loop: they get this millisecond and no
- * more, and a timer beside them ticks on. After 120 frames it prints how long they took, from one
- * to the next, and the loop's part of them. */
+ * gives evloop 1 ms of each. Callbacks flood the loop without end: they get this millisecond and no
+ * more, and a timer goes on ticking beside them. After 120 frames it prints how long the frames
+ * took, and how much of that the loop used. */
 #define _POSIX_C_SOURCE 200809L
 #include <err.h>
 #include <evloop.h>
@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MS UINT64_C(1000000)
-#define FRAME (1000 * MS / 60)
+#define FRAME (LOOP_SECOND / 60)
 
 enum { FRAMES = 120 };
 
@@ -27,8 +26,8 @@ static void tick(loop_t *loop, uint64_t ticks, void *arg) {
 }
 
 static void sleep_until(uint64_t time) {
-  struct timespec until = {.tv_sec = (time_t)(time / (1000 * MS)),
-                           .tv_nsec = (long)(time % (1000 * MS))};
+  struct timespec until = {.tv_sec = (time_t)(time / (LOOP_SECOND)),
+                           .tv_nsec = (long)(time % (LOOP_SECOND))};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0) continue;
 }
 
@@ -39,8 +38,8 @@ static int by_length(const void *a, const void *b) {
 
 static void print_statistics(const char *what, uint64_t times[FRAMES]) {
   qsort(times, FRAMES, sizeof times[0], by_length);
-  printf("%s: median %.3f ms, p99 %.3f ms, max %.3f ms\n", what, (double)times[FRAMES / 2] / MS,
-         (double)times[FRAMES * 99 / 100] / MS, (double)times[FRAMES - 1] / MS);
+  printf("%s: median %.3f ms, p99 %.3f ms, max %.3f ms\n", what, (double)times[FRAMES / 2] / LOOP_MS,
+         (double)times[FRAMES * 99 / 100] / LOOP_MS, (double)times[FRAMES - 1] / LOOP_MS);
 }
 
 int main(void) {
@@ -48,14 +47,14 @@ int main(void) {
   long calls = 0, ticks = 0;
   loop_t *loop = loop_new();
   loop_call_soon(loop, flood, &calls);
-  loop_call_every(loop, 100 * MS, 100 * MS, LOOP_SKIP_MISSED, tick, &ticks);
+  loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_SKIP_MISSED, tick, &ticks);
 
   uint64_t start = loop_clock(loop); /* nanoseconds of CLOCK_MONOTONIC */
   uint64_t last = start;
   for (uint64_t i = 0; i < FRAMES; i++) {
-    /* here: input, the world, the picture */
+    /* here: read input, update the world, draw */
     uint64_t before = loop_clock(loop);
-    int called = loop_run_ready(loop, 1 * MS); /* what is left over goes first in the next frame */
+    int called = loop_run_ready(loop, 1 * LOOP_MS); /* what is left over goes first in the next frame */
     if (called < 0) errx(1, "%s", loop_strerror(called));
     parts[i] = loop_clock(loop) - before;
     sleep_until(start + (i + 1) * FRAME);

@@ -50,7 +50,7 @@ static void on_connected(loop_t *loop, loop_handle_t wait, uint32_t what, int64_
 }
 
 int main(int argc, char **argv) {
-  struct client client = {.limit_ns = (argc > 3 ? atoll(argv[3]) : 5000) * 1000000};
+  struct client client = {.limit_ns = (argc > 3 ? atoll(argv[3]) : 5000) * (int64_t)LOOP_MS};
   struct sockaddr_in address = {.sin_family = AF_INET};
   if (argc < 3 || inet_pton(AF_INET, argv[1], &address.sin_addr) != 1) errx(2, "usage: greeting address port [ms]");
   address.sin_port = htons((uint16_t)atoi(argv[2]));

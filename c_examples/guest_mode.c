@@ -14,8 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 /* The GUI: a queue of events. Any thread may post one, the main thread takes them. */
 enum { KEY_PRESSED = 'k', RUN_LOOP = 'r', QUIT = 'q' };
 
@@ -80,7 +78,7 @@ int main(void) {
       pthread_create(&helper, NULL, help, &fd) || pthread_create(&world, NULL, outside, loop))
     errx(1, "cannot start");
   for (char event; (event = gui_next_event()) != QUIT;) {
-    if (event == KEY_PRESSED) loop_call_later(loop, 20 * MS, after_key, &keys);
+    if (event == KEY_PRESSED) loop_call_later(loop, 20 * LOOP_MS, after_key, &keys);
     if (event == RUN_LOOP) {
       int called = loop_run_once(loop, 0); /* a turn that does not wait */
       if (called < 0) errx(1, "%s", loop_strerror(called));

@@ -3,9 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define MS UINT64_C(1000000) /* times are in nanoseconds */
-
-/* Every function answers an error with a negative number. */
+/* Every function returns a negative number when it fails. */
 static loop_handle_t check(loop_handle_t result) {
   if (result >= 0) return result;
   fprintf(stderr, "hello: %s\n", loop_strerror((int)result));
@@ -29,9 +27,9 @@ int main(void) {
   loop_t *loop = loop_new();
   if (loop == NULL) return 1;
   check(loop_call_soon(loop, say, "soon"));
-  check(loop_call_later(loop, 250 * MS, say, "later"));
-  check(loop_call_every(loop, 100 * MS, 100 * MS, LOOP_SKIP_MISSED, tick, &left));
-  loop_handle_t never = check(loop_call_later(loop, 150 * MS, say, "never"));
+  check(loop_call_later(loop, 250 * LOOP_MS, say, "later"));
+  check(loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_SKIP_MISSED, tick, &left));
+  loop_handle_t never = check(loop_call_later(loop, 150 * LOOP_MS, say, "never"));
   check(loop_cancel(loop, never));
   check(loop_run(loop)); /* until nothing is left to do */
   check(loop_free(loop));

@@ -1,12 +1,10 @@
-/* hooks.c: what a program can do round the loop's wait: count its waits, write out what it has
- * buffered before it sleeps, notice signals; and a wait that a signal handler ends. */
+/* hooks.c: what a program can do around the loop's wait: count its waits, write out what it has
+ * buffered before it sleeps, handle signals; and a wait that a signal handler ends. */
 #define _XOPEN_SOURCE 700
 #include <evloop.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/time.h>
-
-#define MS UINT64_C(1000000)
 
 struct program {
   int waits, flushes, interrupts;
@@ -65,7 +63,7 @@ int main(void) {
   loop_handle_t hook = loop_add_hook(loop, LOOP_WHEN_IDLE, when_idle, NULL);
   loop_set_arg(loop, hook, &program.flushes); /* another argument, as for any source */
 
-  program.work = loop_call_later(loop, 10000 * MS, nothing, NULL);
+  program.work = loop_call_later(loop, 10 * LOOP_SECOND, nothing, NULL);
   loop_unref(loop, program.work);
   loop_ref(loop, program.work); /* on second thoughts: loop_run is to wait for it */
   struct itimerval in_100_ms = {.it_value = {.tv_usec = 100000}};

@@ -200,7 +200,7 @@ static void receive(struct exchange *x) {
 
 static void on_socket(loop_t *loop, int fd, uint32_t events, void *arg);
 
-/* Begins to connect to the next address. If there is none, tells why the last one failed. */
+/* Begins to connect to the next address. If there is none, reports why the last one failed. */
 static void connect_to_next(struct exchange *x, int error) {
   while (x->next != NULL) {
     struct addrinfo *address = x->next;
@@ -215,7 +215,7 @@ static void connect_to_next(struct exchange *x, int error) {
   end(x, UNREACHABLE, "cannot connect to %s, port %s: %s", x->host, x->port, strerror(error));
 }
 
-/* Connected, or refused, which send tells; later the answer. */
+/* Connected or refused: send returns which. Later the answer. */
 static void on_socket(loop_t *loop, int fd, uint32_t events, void *arg) {
   struct exchange *x = arg;
   (void)events;

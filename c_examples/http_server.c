@@ -211,7 +211,7 @@ static void answer(struct client *client) {
   memmove(client->request, client->request + size, client->come -= size);
 }
 
-/* Sends as much of the answer as the client takes now. False: the connection is no good. */
+/* Sends as much of the answer as the client takes now. Returns whether the connection is good. */
 static bool send_part(struct client *client) {
   ssize_t n = 1;
   if (client->next < client->end) {
@@ -273,8 +273,8 @@ static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *watch
   (void)events;
   struct client *client = calloc(1, sizeof *client);
   int fd = client == NULL ? -1 : accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (fd < 0) { /* look away for 100 ms if there is no memory or descriptor left */
-    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, watch) > 0)
+  if (fd < 0) { /* no memory or descriptor left: pause the listener for 100 ms */
+    if (errno != EAGAIN && loop_call_later(loop, 100 * LOOP_MS, accept_again, watch) > 0)
       loop_watch_update(loop, loop_current(loop), 0);
     free(client);
     return;

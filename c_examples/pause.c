@@ -1,12 +1,10 @@
-/* pause.c: a reader that takes a rest. A watcher with the mask 0 is told nothing and costs
+/* pause.c: a reader that pauses and resumes. A watcher with the mask 0 is not notified and costs
  * nothing; what the other side writes meanwhile waits in the kernel. */
 #define _POSIX_C_SOURCE 200809L
 #include <err.h>
 #include <evloop.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define MS UINT64_C(1000000)
 
 struct pipes {
   int reader, writer;
@@ -44,7 +42,7 @@ static void soon(loop_t *loop, void *arg) {
   struct pipes *pipes = arg;
   toggle(loop, pipes->watch);
   say(pipes, "two");
-  loop_call_later(loop, 20 * MS, later, pipes);
+  loop_call_later(loop, 20 * LOOP_MS, later, pipes);
 }
 
 int main(void) {
@@ -54,7 +52,7 @@ int main(void) {
   loop_t *loop = loop_new();
   pipes.watch = loop_watch_fd(loop, pipes.reader, LOOP_READABLE, on_readable, NULL);
   say(&pipes, "one");
-  loop_call_later(loop, 20 * MS, soon, &pipes);
+  loop_call_later(loop, 20 * LOOP_MS, soon, &pipes);
   int result = loop_run(loop);
   loop_free(loop);
   close(pipes.reader);

@@ -15,7 +15,7 @@
 struct side { /* half of a connection: there is one for the client, one for the target */
   struct side *other;
   loop_handle_t watch;
-  int fd, ended; /* ended: it has sent everything, and the other has been told so */
+  int fd, ended; /* ended: it has sent everything, and that was passed on to the other */
   size_t left;   /* bytes from it that the other has not taken yet, from next on */
   char *next, buffer[65536];
 };
@@ -70,7 +70,7 @@ static void on_newcomer(loop_t *loop, int listener, uint32_t events, void *arg) 
   struct side *pair = out < 0 ? NULL : calloc(2, sizeof *pair);
   int in = pair ? accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC) : -1;
   if (in < 0) { /* no memory or descriptor left: pause for 100 ms */
-    if (errno != EAGAIN && loop_call_later(loop, 100000000, accept_again, NULL) > 0)
+    if (errno != EAGAIN && loop_call_later(loop, 100 * LOOP_MS, accept_again, NULL) > 0)
       loop_watch_update(loop, newcomers, 0);
     if (out >= 0) close(out);
     free(pair);

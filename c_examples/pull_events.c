@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000)
-
 /* Deals with one event; 0 at the end of the input. */
 static int handle(loop_t *loop, const loop_event_t *event) {
   char text[16];
@@ -34,8 +32,8 @@ int main(void) {
   int code = loop_new_with(&options, &loop);
   if (code < 0) errx(1, "%s", loop_strerror(code));
   loop_call_soon(loop, NULL, "first"); /* NULL: no callback, hand it out */
-  loop_call_later(loop, 20 * MS, NULL, "20 ms are over");
-  loop_handle_t tick = loop_call_every(loop, 40 * MS, 40 * MS, LOOP_SKIP_MISSED, NULL, "40 ms");
+  loop_call_later(loop, 20 * LOOP_MS, NULL, "20 ms are over");
+  loop_handle_t tick = loop_call_every(loop, 40 * LOOP_MS, 40 * LOOP_MS, LOOP_SKIP_MISSED, NULL, "40 ms");
   loop_watch_fd(loop, fds[0], LOOP_READABLE, NULL, "pipe");
 
   for (int goes_on = 1; goes_on;) {

@@ -1,5 +1,5 @@
-/* remote.c: a thread that works for a loop, and does not have to know how long the loop lives.
- * It sends its results through a remote, which outlives the loop: then it says so. */
+/* remote.c: a thread that works for a loop, and need not know how long the loop lives. It sends
+ * its results through a remote, which outlives the loop and returns LOOP_ECLOSED then. */
 #define _POSIX_C_SOURCE 200809L
 #include <err.h>
 #include <evloop.h>
@@ -21,8 +21,8 @@ static void on_result(loop_t *loop, void *arg) {
   if (++results >= 3) loop_stop(loop); /* enough */
 }
 
-/* On a thread of its own. The loop calls free for every result that it has taken, also for one
- * that it never came to; one that it did not take is still ours. */
+/* On a thread of its own. The loop calls free for every result that it has taken, even if it never
+ * ran its callback. A result that it did not take is still ours. */
 static void *work(void *arg) {
   loop_remote_t *remote = arg;
   int code = 0;

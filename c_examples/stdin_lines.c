@@ -11,8 +11,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SECOND UINT64_C(1000000000) /* times are in nanoseconds */
-
 struct input {
   char buffer[4096];
   size_t length;        /* bytes in it: a line whose end has not come yet */
@@ -74,7 +72,7 @@ int main(void) {
   if (fcntl(STDIN_FILENO, F_GETFD) < 0) err(1, "stdin");
   loop_t *loop = loop_new();
   loop_handle_t timer =
-      loop_call_every(loop, SECOND, SECOND, LOOP_SKIP_MISSED, on_second, &seconds);
+      loop_call_every(loop, LOOP_SECOND, LOOP_SECOND, LOOP_SKIP_MISSED, on_second, &seconds);
   if (timer < 0) errx(1, "timer: %s", loop_strerror((int)timer));
   loop_unref(loop, timer); /* it does not keep loop_run going */
   loop_handle_t lines =

@@ -3,8 +3,6 @@
 #include <evloop.h>
 #include <stdio.h>
 
-#define MS UINT64_C(1000000) /* times are in nanoseconds */
-
 struct peer {
   loop_handle_t timeout, reminder;
   int messages;
@@ -27,7 +25,7 @@ static void on_message(loop_t *loop, uint64_t ticks, void *arg) {
   struct peer *peer = arg;
   (void)ticks; /* 1 each time: no message is skipped, see LOOP_RUN_MISSED */
   printf("message %d\n", ++peer->messages);
-  loop_reschedule(loop, peer->timeout, 200 * MS);
+  loop_reschedule(loop, peer->timeout, 200 * LOOP_MS);
   if (peer->messages == 3) loop_cancel(loop, loop_current(loop));
 }
 
@@ -38,15 +36,15 @@ static void on_heartbeat(loop_t *loop, uint64_t ticks, void *arg) {
 int main(void) {
   struct peer peer = {.messages = 0};
   loop_t *loop = loop_new();
-  peer.timeout = loop_call_later(loop, 200 * MS, on_timeout, &peer);
-  loop_call_every(loop, 50 * MS, 50 * MS, LOOP_RUN_MISSED, on_message, &peer);
+  peer.timeout = loop_call_later(loop, 200 * LOOP_MS, on_timeout, &peer);
+  loop_call_every(loop, 50 * LOOP_MS, 50 * LOOP_MS, LOOP_RUN_MISSED, on_message, &peer);
 
   uint64_t now = loop_clock(loop);
-  peer.reminder = loop_call_at(loop, now + 5000 * MS, on_reminder, &peer);
-  loop_reschedule_at(loop, peer.reminder, now + 175 * MS); /* rather sooner */
+  peer.reminder = loop_call_at(loop, now + 5 * LOOP_SECOND, on_reminder, &peer);
+  loop_reschedule_at(loop, peer.reminder, now + 175 * LOOP_MS); /* rather sooner */
 
   loop_handle_t heartbeat =
-      loop_call_every(loop, 0, 10 * MS, LOOP_SKIP_MISSED, on_heartbeat, NULL);
+      loop_call_every(loop, 0, 10 * LOOP_MS, LOOP_SKIP_MISSED, on_heartbeat, NULL);
   loop_set_name(loop, heartbeat, "heartbeat");
   loop_unref(loop, heartbeat); /* loop_run does not wait for it to end */
 

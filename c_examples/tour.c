@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MS UINT64_C(1000000) /* times are in nanoseconds */
-
 static char *names[] = {"Ada", "Bob", "Cleo"};
 static struct sockaddr_in address = {.sin_family = AF_INET}; /* of the server */
 static loop_t *main_loop;
@@ -24,7 +22,7 @@ static loop_handle_t check(loop_handle_t result) {
 }
 
 static void say(loop_t *loop, void *text) {
-  printf("%4d ms  %s\n", (int)((loop_clock(loop) - start) / MS), (char *)text);
+  printf("%4d ms  %s\n", (int)((loop_clock(loop) - start) / LOOP_MS), (char *)text);
 }
 
 /* late is a timer; it is cancelled in time. */
@@ -85,8 +83,8 @@ int main(void) {
   loop_t *loop = main_loop = loop_new();
   start = loop_clock(loop);
   check(loop_call_soon(loop, say, "soon: the loop runs"));
-  loop_handle_t late = check(loop_call_later(loop, 500 * MS, say, "timer: never printed"));
-  check(loop_call_every(loop, 100 * MS, 100 * MS, LOOP_SKIP_MISSED, on_tick, &late));
+  loop_handle_t late = check(loop_call_later(loop, 500 * LOOP_MS, say, "timer: never printed"));
+  check(loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_SKIP_MISSED, on_tick, &late));
   check(loop_watch_fd(loop, listener, LOOP_READABLE, on_connection, NULL));
   for (int i = 0; i < 3; i++)
     if (pthread_create(&threads[i], NULL, client, &names[i]) != 0) errx(1, "no thread");

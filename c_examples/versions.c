@@ -1,5 +1,5 @@
-/* versions.c: what a program can ask before it begins, and when something is refused: whether the
- * library that was loaded is new enough, which thread it is on, and what a code means. */
+/* versions.c: what a program can check before it begins, and after an error: whether the library
+ * that was loaded is new enough, which thread it is on, and what a code means. */
 #include <evloop.h>
 #include <stdio.h>
 
@@ -10,7 +10,7 @@ static int is_new_enough(void) {
   return loaded >= LOOP_VERSION && loaded >> 16 == LOOP_VERSION_MAJOR;
 }
 
-/* A misuse is answered with a code, and nothing has happened. */
+/* A misuse returns a code, and nothing has happened. */
 static void explain(const char *what, int64_t code) {
   printf("%s: %s (%s)\n", what, loop_error_name((int)code), loop_strerror((int)code));
 }

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#define MS UINT64_C(1000000)
-
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition;
 static bool is_awake;
@@ -28,10 +26,10 @@ static void wake_host(void *arg) {
 /* Until the next frame, the guest's next timer, or wake_host. */
 static void sleep_until_next_frame(loop_t *loop) {
   int64_t wait = loop_timeout(loop); /* LOOP_NEVER without timers */
-  if (wait < 0 || wait > (int64_t)(16 * MS)) wait = (int64_t)(16 * MS);
+  if (wait < 0 || wait > (int64_t)(16 * LOOP_MS)) wait = (int64_t)(16 * LOOP_MS);
   uint64_t until = loop_clock(loop) + (uint64_t)wait; /* of CLOCK_MONOTONIC */
-  struct timespec time = {.tv_sec = (time_t)(until / (1000 * MS)),
-                          .tv_nsec = (long)(until % (1000 * MS))};
+  struct timespec time = {.tv_sec = (time_t)(until / (LOOP_SECOND)),
+                          .tv_nsec = (long)(until % (LOOP_SECOND))};
   pthread_mutex_lock(&mutex);
   while (!is_awake && pthread_cond_timedwait(&condition, &mutex, &time) == 0) continue;
   is_awake = false;
@@ -59,10 +57,10 @@ int main(void) {
   pthread_cond_init(&condition, &attributes);
   loop_t *loop = loop_new();
   loop_set_wake_hook(loop, wake_host, NULL);
-  loop_call_later(loop, 10 * MS, say, "a monster wakes up");
+  loop_call_later(loop, 10 * LOOP_MS, say, "a monster wakes up");
   if (pthread_create(&thread, NULL, download, loop) != 0) errx(1, "no thread");
   while (said < 2) { /* a frame: input, the world, the picture; then the guest */
-    int called = loop_run_ready(loop, 2 * MS);
+    int called = loop_run_ready(loop, 2 * LOOP_MS);
     if (called < 0) errx(1, "%s", loop_strerror(called));
     sleep_until_next_frame(loop);
   }

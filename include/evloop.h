@@ -31,7 +31,7 @@
  *   int count = 0;
  *   loop_t *loop = loop_new();
  *   loop_call_soon(loop, hello, "hello");
- *   loop_call_every(loop, 100000000, 100000000, LOOP_RUN_MISSED, tick, &count);
+ *   loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
  *   int result = loop_run(loop); // until nothing is left to do
  *   loop_free(loop);
  *   return result < 0; // errors are negative; a NULL loop is one, not a crash
@@ -67,7 +67,8 @@
  * makes; loop_free frees all of it. A source is known by a number that goes stale when it
  * ends, never by a pointer that dangles. If an argument has to be freed when its source
  * ends, give the source a release function (loop_set_release): it is called exactly once,
- * never under your feet inside loop_cancel, but between two turns.
+ * never under your feet inside loop_cancel, but between two turns, and not before the source's
+ * own callback has returned.
  *
  * Calling back from a callback
  *
@@ -92,7 +93,8 @@
  *
  * A C++ exception may leave any callback and hook (not a release function). It passes through
  * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. longjmp, pthread_exit and
+ * is still ready, and the loop can be run again. Out of the wake hook it passes to whoever brought
+ * the work. longjmp, pthread_exit and
  * pthread_cancel out of a callback are not supported.
  *
  * Costs
@@ -172,7 +174,8 @@ typedef void (*loop_io_cb)(loop_t *loop,
 
 /**
  * Called exactly once when an argument is no longer needed: after the last run of its
- * callback, after a cancel, or by loop_free. It must not throw.
+ * callback, after a cancel, or by loop_free; never inside loop_cancel, but between two turns (also of
+ * a run that a callback makes), when its own callback is on the stack no more. It must not throw.
  */
 typedef void (*loop_release_cb)(void *arg);
 
@@ -196,7 +199,8 @@ typedef void (*loop_wake_cb)(void *arg);
 
 /**
  * The loop belongs to the thread that makes it: every call from another thread is
- * LOOP_EWRONGTHREAD, also while the loop rests.
+ * LOOP_EWRONGTHREAD, also while the loop rests. When that thread has ended, any other may free it,
+ * and no more.
  */
 #define LOOP_BOUND 2
 
@@ -276,9 +280,11 @@ loop_t *loop_new(void);
  *
  * Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
  * when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
- * that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC. Any thread.
+ * that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC; -EAGAIN (LOOP_BOUND:
+ * the process has no thread-specific key left). Any thread.
  */
-int loop_new_with(const struct loop_options_t *options, loop_t **out);
+int loop_new_with(const struct loop_options_t *options,
+                  loop_t **out);
 
 /**
  * Frees a loop, at any time, with whatever is still in it: all sources end, and the
@@ -372,10 +378,22 @@ int loop_run_ready(loop_t *loop, uint64_t budget_ns);
  *
  * With no run on the stack it is remembered: the next run makes one turn that does not
  * wait, and returns. Several calls before that count as one. A run that ends by an exception has
- * used it up as well. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
+ * used it up as well. A callback that runs the loop (a dialog) makes another run the innermost:
+ * see loop_stop_all. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
  * handlers too.
  */
 int loop_stop(loop_t *loop);
+
+/**
+ * Ends every run on the stack, each when its present snapshot has run: the program shall end while
+ * a callback runs the loop (a dialog).
+ *
+ * The runs end one after the other, from the innermost outwards, as each comes between two turns.
+ * A run that a callback begins after one of them has ended ("save before you go?") is not
+ * ended. With no run on the stack it is remembered, as loop_stop is. Returns 0, LOOP_ENULL,
+ * LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
+ */
+int loop_stop_all(loop_t *loop);
 
 /**
  * How many run calls of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
@@ -502,6 +520,9 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
  * more, and loop_reschedule arms a timer again. Periodic timers, watchers and hooks live
  * until they are cancelled.
  *
+ * A negative number is no handle but an error that some call has answered: it comes back as it is, so
+ * loop_set_release(loop, loop_watch_fd(...), f) says why there is no watcher.
+ *
  * Errors: LOOP_ENULL, LOOP_ESTALE (the source has ended, or the number is no handle of this
  * loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
  * LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
@@ -520,12 +541,14 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
 int loop_cancel(loop_t *loop, loop_handle_t handle);
 
 /**
- * May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
- * watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
- * none; or an error. In pull mode it is 1 for a one-shot that loop_next_events has handed out,
- * until it is cancelled or the next call is made. Loop's thread.
+ * May the source's callback still run? 1 while it is ready, armed or watching (paused
+ * watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
+ * be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
+ * a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
+ * Loop's thread.
  */
-int loop_is_active(loop_t *loop, loop_handle_t handle);
+int loop_is_active(loop_t *loop,
+                   loop_handle_t handle);
 
 /**
  * The handle of the callback (or hook) that is running, 0 outside of callbacks, or an error.
@@ -599,12 +622,23 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  * A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
  *
  * Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
- * was closed is silent until it is cancelled. (If the file lives on in a duplicate or in a child
- * process, the kernel goes on reporting it under the old number; the library finds out after 16
- * reports, on a long-lived busy watcher after 256, and the watcher is silent from then on. Cancel
- * first where that matters.) Its number may be reused at once: a new watcher
- * on the number hears nothing that was meant for the old file, and the old watcher hears
- * nothing of the new one.
+ * was closed is silent until it is cancelled. Its number may be reused at once: a new watcher on
+ * the number hears nothing that was meant for the old file, and the old watcher hears nothing of
+ * the new one. Two cases remain; cancel first where they matter:
+ *
+ * - If the file lives on in a duplicate or in a child process, the kernel goes on reporting it under
+ *   the old number. The library finds out after 16 reports, on a long-lived busy watcher after 256,
+ *   and the watcher is silent from then on.
+ * - Two watchers are ready in the same turn. The callback of the first closes the descriptor of the
+ *   second and opens another file, which gets the number and is not watched. Then the second
+ *   callback is still called in this turn, because nothing has told the library.
+ *
+ * A watcher does not notice by itself that its descriptor was closed, and the library makes no
+ * system call only to find out. It learns of it when it tells the kernel something about the
+ * descriptor and the kernel refuses, when a new watcher is made on the number, or when a closed file
+ * keeps reporting. From then on loop_is_active is 0, loop_watch_update and loop_watch_events are
+ * -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
+ * loop_watch_update with LOOP_NOW asks the kernel in the call.
  */
 
 /**
@@ -640,6 +674,13 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 #define LOOP_READ_CLOSED 32
 
 /**
+ * The library has found out that the descriptor was closed, or that its number means another file by
+ * now. Only if asked for, also by a watcher that is paused otherwise. Told once, alone; what is left
+ * to do is loop_cancel.
+ */
+#define LOOP_CLOSED 64
+
+/**
  * Edge-triggered: called when something new happens, not while it lasts; read and write until
  * EAGAIN. Such a watcher shares its descriptor with no other: LOOP_EBUSY. Every
  * loop_watch_update reports anew what stands.
@@ -654,9 +695,17 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 /**
  * If the kernel cannot watch the descriptor (a regular file, a directory, /dev/null), it
  * counts as ready once every turn, as poll(2) has it; the loop does not wait meanwhile.
- * Without this flag such a descriptor is -EPERM.
+ * Without this flag such a descriptor is -EPERM. The library asks before each call whether the number
+ * still means the same file, by its device and inode: the same file opened a second time under the
+ * same number is not told from the first.
  */
 #define LOOP_ALWAYS 1024
+
+/**
+ * For loop_watch_update: tell the kernel in the call, and return what it says. (loop_watch_fd
+ * always does.) It is not part of the mask.
+ */
+#define LOOP_NOW 2048
 
 /**
  * Calls `cb` whenever `fd` is ready for what `events` asks for.
@@ -684,16 +733,23 @@ loop_handle_t loop_watch_fd(loop_t *loop,
  * to change a mask back and forth costs no system call. A watcher that fired with
  * LOOP_ONESHOT is armed again.
  *
+ * So 0 does not mean that the descriptor is still open. With LOOP_NOW in `events` the kernel is told
+ * in the call, whether anything changed or not: -EBADF if the descriptor is closed, -ENOENT if its
+ * number means another file by now. Then the watcher is silent until it is cancelled, and
+ * loop_watch_fd watches the new file.
+ *
  * Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
- * descriptor without LOOP_ALWAYS), -EBADF (the library
- * knows that the descriptor was closed meanwhile; only loop_cancel is left), or another
+ * descriptor without LOOP_ALWAYS), -EBADF (the descriptor was closed meanwhile, and the library
+ * knows; only loop_cancel is left), with LOOP_NOW also -ENOENT, or another
  * one. Loop's thread.
  */
-int loop_watch_update(loop_t *loop, loop_handle_t watch, uint32_t events);
+int loop_watch_update(loop_t *loop,
+                      loop_handle_t watch,
+                      uint32_t events);
 
 /**
  * A watcher's mask with its flags: 0 when it is paused. Or an error: LOOP_ESTALE, LOOP_EKIND,
- * or another one. Loop's thread.
+ * -EBADF (the library knows that the descriptor was closed), or another one. Loop's thread.
  */
 int loop_watch_events(loop_t *loop, loop_handle_t watch);
 
@@ -721,11 +777,12 @@ int loop_watch_events(loop_t *loop, loop_handle_t watch);
  * all", negative for no limit. `cb` is called once with LOOP_EVENT_DONE, and `result` is one of:
  *
  * - the LOOP_READABLE... bits of what happened, exactly as a watcher would get them;
- * - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first.
+ * - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first;
+ * - -EBADF: the descriptor was closed meanwhile, and the library has found out (see LOOP_CLOSED).
  *
  * Nothing is read or written, and the descriptor's flags stay as they are. Any number of waits
  * and watchers may share a descriptor; each gets its own bits. Cancel the wait before you close the
- * descriptor; if you close first, the wait ends only by its time limit or by loop_cancel. A wait
+ * descriptor: the library does not always find out that you did. A wait
  * costs what a watcher and a timer cost: for a descriptor that is waited for all the time, a
  * watcher that is kept is cheaper.
  *
@@ -787,8 +844,8 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
 /*
  * ---- Other threads ---------------------------------------------------------------------------
  *
- * What other threads may call: the functions of this section, loop_stop, loop_clock and
- * loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
+ * What other threads may call: the functions of this section, loop_stop, loop_stop_all, loop_clock
+ * and loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
  * *remote* is a sender that may outlive it.
  */
 
@@ -821,7 +878,7 @@ int loop_wake(loop_t *loop);
  * LOOP_ECLOSED.
  *
  * Any number of threads may use one remote at once. As long as it exists it keeps loop_run
- * going: results may come. Returns NULL when the call is not allowed or there is no memory.
+ * going: results may come. (In a forked child it does not: see loop_after_fork.) Returns NULL when the call is not allowed or there is no memory.
  * Loop's thread.
  */
 loop_remote_t *loop_remote_new(loop_t *loop);
@@ -853,7 +910,10 @@ int loop_remote_free(loop_remote_t *remote);
  * Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
  * or timer that is made while the loop rests reaches the kernel in the call that makes it.
  * Inside a callback changes are collected until the callback's turn is over; a
- * callback that runs the host's main loop (a modal dialog) calls loop_flush first.
+ * callback that runs the host's main loop (a modal dialog) calls loop_flush first: nothing else
+ * would wake the host for what the callback has changed. A run call that returns to a callback
+ * leaves the loop complete as well, so in the dialog nothing more is needed. A release
+ * function that is owed while the loop rests is work: the host is told.
  *
  * Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
  * edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
@@ -948,7 +1008,8 @@ typedef struct loop_event_t {
  * A descriptor that is readable when the loop has anything to do.
  *
  * It stays the same until loop_free, which closes it; do not close it, and do not read from
- * it. Calling this once is enough; the first call takes three more descriptors. Returns it,
+ * it. Calling this once is enough; the first call takes three more descriptors. Inside a
+ * callback it does what loop_flush does. Returns it,
  * or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
  * LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
  */
@@ -956,7 +1017,7 @@ int loop_fd(loop_t *loop);
 
 /**
  * How long a host may wait before it should run the loop, for hosts that wait with a time
- * limit: nanoseconds until the next timer, 0 when something is ready now, LOOP_NEVER when no
+ * limit: nanoseconds until the next timer, 0 when something is ready now (or a release is owed), LOOP_NEVER when no
  * timer is armed.
  *
  * Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
@@ -980,21 +1041,33 @@ int loop_flush(loop_t *loop);
  *
  * It is called once, and then not before the next run has ended; on the thread that brought the
  * work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
- * are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
- * that any thread may call, and must not throw. NULL takes it away; when this returns, the old
- * one runs on no thread. Returns 0, -ENOMEM, -EDEADLK inside the hook, or another
- * error. Loop's thread.
+ * are loop_fd's to tell; never while the loop runs (but in a callback that has called loop_flush or
+ * has run the loop it is as if that rested). It may call only loop_wake and the functions
+ * that any thread may call. NULL takes it away; when this returns, the old one runs on no thread.
+ *
+ * A C++ exception may leave it: it passes to whoever brought the work, which is taken all the same,
+ * or to the caller of the run that ends with work left. (If another exception is just passing
+ * through that run, the program ends, as always in C++.)
+ *
+ * Returns 0, -ENOMEM, -EDEADLK inside the hook (on any of the threads that are inside it; where more
+ * than eight are, on every thread), or another error. Loop's thread.
  */
-int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
+int loop_set_wake_hook(loop_t *loop,
+                       loop_wake_cb hook,
+                       void *arg);
 
 /**
  * Makes a loop that has been inherited by fork usable in the child.
  *
  * All its sources are there and go on in the child (those of the parent go on in the parent);
  * the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
- * What other threads were posting in the very moment of the fork stays the parent's. Only
+ * What other threads were posting in the very moment of the fork stays the parent's. A loop that is
+ * bound to a thread (LOOP_BOUND) is bound to the calling one from now on. A remote that was made
+ * before works in the child, but keeps no loop_run going there: the thread that was to post is
+ * the parent's. Only
  * this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
- * when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
+ * when there was no fork), or an error: -EDEADLK (in the wake hook), LOOP_EWRONGTHREAD (another
+ * thread was running the loop: it is in the middle of something for ever), -EAGAIN, -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
  * The child's only thread.
  */
 int loop_after_fork(loop_t *loop);
@@ -1034,6 +1107,21 @@ int loop_next_events(loop_t *loop,
  * while the machine is suspended; with LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are the
  * loop's own.
  */
+
+/**
+ * A microsecond.
+ */
+#define LOOP_US UINT64_C(1000)
+
+/**
+ * A millisecond: `20 * LOOP_MS`.
+ */
+#define LOOP_MS UINT64_C(1000000)
+
+/**
+ * A second.
+ */
+#define LOOP_SECOND UINT64_C(1000000000)
 
 /**
  * Never, as a signed time.

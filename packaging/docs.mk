@@ -4,7 +4,7 @@
 MAN := $(PACKAGE)/man
 BOOK := target/book
 DOCGEN := $(PACKAGE)/docgen
-DOCUMENTS := include/evloop.h $(wildcard c_examples/*.c tests/c/*.c docs/*.md docs/guide/*.md docs/bench/*.md)
+DOCUMENTS := include/evloop.h $(wildcard c_examples/*.c tests/c/*.c docs/*.md docs/guide/*.md docs/bench/*.md Cargo.toml)
 RUSTC ?= rustc
 MDBOOK_VERSION := 0.5.4
 MDBOOK ?= $(firstword $(wildcard target/tools/bin/mdbook) mdbook)
@@ -27,6 +27,7 @@ docs: $(DOCGEN)
 	rm -rf $(BOOK) docs/site
 	$(DOCGEN) site $(BOOK)/src
 	cp docs/bench/*.svg $(BOOK)/src/bench
+	cp docs/*.svg $(BOOK)/src
 	cp docs/book.toml docs/site.css $(BOOK)
 	$(MDBOOK) build $(BOOK) --dest-dir $(CURDIR)/docs/site
 

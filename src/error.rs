@@ -131,10 +131,27 @@ impl Error {
     pub const UNWATCHABLE: Error = Error(-libc::EPERM);
     /// A descriptor that is negative, closed, or was never opened.
     pub const BAD_FD: Error = Error(-libc::EBADF);
+    /// -ENOENT: another file is behind the descriptor.
+    pub const NO_FILE: Error = Error(-libc::ENOENT);
 
     /// The error that a system call has just left in `errno`.
     pub fn last_os() -> Error {
         std::io::Error::last_os_error().into()
+    }
+
+    /// What a function answers that returns an error number instead of setting `errno`.
+    pub fn from_os(errno: i32) -> Error {
+        Error(-errno)
+    }
+
+    /// What a number is that is given for a handle and is none: an error, passed on by a caller
+    /// who has not looked at it, or nothing at all.
+    #[cold]
+    pub(crate) fn of_handle(raw: i64) -> Error {
+        match i32::try_from(raw) {
+            Ok(code) if code < 0 => Error(code),
+            _ => Error::STALE,
+        }
     }
 
     /// The negative number of the C interface.

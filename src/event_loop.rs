@@ -10,6 +10,7 @@ pub mod callback;
 mod dispatch;
 #[allow(unsafe_code)] // the hook behind an atomic pointer
 mod doorbell;
+mod ghosts;
 pub mod handle;
 mod handles;
 pub mod hooks;
@@ -37,16 +38,17 @@ use crate::event_loop::object::Objects;
 use crate::event_loop::ready::Ready;
 use crate::event_loop::releases::Releases;
 use crate::event_loop::side_table::{RareRef, Rares};
-use crate::event_loop::timer::{NEVER, Timers};
+use crate::event_loop::timer::Timers;
 use crate::event_loop::watch::Watchers;
 use crate::sys::Poller;
 use crate::sys::clock::Clock;
 use crate::sys::fork::Process;
-use crate::sys::thread;
+use crate::sys::thread::{self, Binding};
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use host::Host;
 pub use pull::{News, Pulled};
 pub use run::Ended;
 
@@ -93,6 +95,8 @@ impl Default for Options {
 const NOBODY: usize = 0;
 const CLOSED: usize = 1;
 const POISONED: usize = 2;
+/// At rest, and bound to a thread: [`Binding`] knows to which.
+const BOUND: usize = 3;
 /// A value of `plain_here` that no place has.
 const NOWHERE: usize = 0;
 
@@ -100,7 +104,7 @@ const NOWHERE: usize = 0;
 #[derive(Clone, Copy)]
 struct Current {
     handle: RawHandle,
-    /// Of a soon-callback: it has no slot that remembers these.
+    /// Of a soon-callback, or of a source that has ended since: it has no slot that remembers these.
     rare: RareRef,
     arg: *mut c_void,
 }
@@ -166,19 +170,20 @@ impl CurrentCell {
     }
 }
 
-/// An event loop. See `include/evloop.h` for what it promises.
-pub struct Loop {
-    /// The thread that may use the loop now: one that runs it or that it is bound to. `Relaxed`:
-    /// a thread asks whether it is itself; to hand a loop over in order is its users' to do.
+/// Who may call.
+struct Access {
+    /// The thread that runs the loop now, or what is the matter while none does. `Relaxed`: a
+    /// thread asks whether it is itself; to hand a loop over in order is its users' to do.
     owner: AtomicUsize,
     /// Where ([`Process::here`]) calls need not ask further: see `is_plain`. `Relaxed` as `owner`.
     plain_here: AtomicUsize,
     process: Process,
-    bound_to: usize,
-    /// Strict, or with a virtual clock.
-    always_polls: bool,
-    poll_gap: u64,
-    /// How many runs are on the stack.
+    bound_to: Binding,
+}
+
+/// The runs on the stack, and their turns.
+struct Runs {
+    /// How many there are.
     depth: Cell<u32>,
     current: CurrentCell,
     /// Those of the outer runs.
@@ -188,6 +193,15 @@ pub struct Loop {
     /// Until then callbacks that stay ready keep the kernel unasked; 0: ask now.
     next_poll: Cell<u64>,
     turns: Cell<u32>,
+    /// A request to stop all runs is under way: those so deep or less are still to end. 0: none is.
+    stops_up_to: Cell<u32>,
+    /// Strict, or with a virtual clock.
+    always_polls: bool,
+    poll_gap: u64,
+}
+
+/// All that runs callbacks.
+struct Sources {
     ready: Ready,
     timers: RefCell<Timers>,
     watchers: RefCell<Watchers>,
@@ -197,26 +211,58 @@ pub struct Loop {
     releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: Posts,
+}
+
+/// What the kernel knows.
+struct Kernel {
     poller: RefCell<Poller>,
-    ghosts: Cell<registration::Ghosts>,
-    /// No run looks after the loop: none is on the stack, or a callback has flushed.
-    is_resting: Cell<bool>,
-    /// At rest, and whoever brings work from another thread has to tell the host.
-    hears_rings: Cell<bool>,
-    /// Somebody has asked for the host's descriptor.
-    is_embedded: Cell<bool>,
-    has_hook: Cell<bool>,
-    /// At rest, and with a host that has to be told of changes.
-    tells_host: Cell<bool>,
-    /// What the host's hook knows.
-    told_deadline: Cell<u64>,
-    told_work: Cell<bool>,
+    ghosts: Cell<ghosts::Ghosts>,
+}
+
+/// An event loop. See `include/evloop.h` for what it promises.
+pub struct Loop {
+    access: Access,
+    runs: Runs,
+    sources: Sources,
+    kernel: Kernel,
+    host: Host,
     pull: Option<RefCell<pull::Handed>>,
     clock: Clock,
     shared: Counted<Shared>,
     data: Cell<*mut c_void>,
     /// What a bug said before it was caught.
     panic_message: RefCell<String>,
+}
+
+impl Runs {
+    fn new(poll_gap: u64, always_polls: bool) -> Runs {
+        Runs {
+            depth: Cell::new(0),
+            current: CurrentCell::new(),
+            outer: RefCell::new(Vec::new()),
+            now: Cell::new(0),
+            next_poll: Cell::new(0),
+            turns: Cell::new(0),
+            stops_up_to: Cell::new(0),
+            always_polls,
+            poll_gap,
+        }
+    }
+}
+
+impl Sources {
+    fn new() -> Sources {
+        Sources {
+            ready: Ready::new(),
+            timers: RefCell::new(Timers::new()),
+            watchers: RefCell::new(Watchers::new()),
+            hooks: RefCell::new(Hooks::new()),
+            objects: RefCell::new(Objects::new()),
+            rares: RefCell::new(Rares::new()),
+            releases: Releases::new(),
+            incoming: Posts::new(),
+        }
+    }
 }
 
 impl Loop {
@@ -227,43 +273,26 @@ impl Loop {
 
     /// A loop with these options.
     pub fn with_options(options: &Options) -> Result<Box<Loop>> {
+        let process = Process::current();
         let (poller, waker) = Poller::new(options.max_events, options.timer_slack)?;
         let clock = match options.virtual_clock || options.manual_clock {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
             false => Clock::System,
         };
-        let bound_to = if options.bound { thread::current() } else { NOBODY };
-        let process = Process::current();
+        let bound_to = if options.bound { Binding::to_current()? } else { Binding::none() };
+        // A bound loop that rests is nobody's without a question.
+        let plain_here = if options.bound { NOWHERE } else { process.here() };
         try_box(Loop {
-            owner: AtomicUsize::new(bound_to),
-            plain_here: AtomicUsize::new(process.here()),
-            process,
-            bound_to,
-            always_polls: options.strict_poll || clock.is_virtual(),
-            poll_gap: options.poll_gap_ns,
-            depth: Cell::new(0),
-            current: CurrentCell::new(),
-            outer: RefCell::new(Vec::new()),
-            now: Cell::new(0),
-            next_poll: Cell::new(0),
-            turns: Cell::new(0),
-            ready: Ready::new(),
-            timers: RefCell::new(Timers::new()),
-            watchers: RefCell::new(Watchers::new()),
-            hooks: RefCell::new(Hooks::new()),
-            objects: RefCell::new(Objects::new()),
-            rares: RefCell::new(Rares::new()),
-            releases: Releases::new(),
-            incoming: Posts::new(),
-            poller: RefCell::new(poller),
-            ghosts: Cell::new(registration::Ghosts::NONE),
-            is_resting: Cell::new(true),
-            hears_rings: Cell::new(false),
-            is_embedded: Cell::new(false),
-            has_hook: Cell::new(false),
-            tells_host: Cell::new(false),
-            told_deadline: Cell::new(NEVER),
-            told_work: Cell::new(false),
+            access: Access {
+                owner: AtomicUsize::new(if options.bound { BOUND } else { NOBODY }),
+                plain_here: AtomicUsize::new(plain_here),
+                process,
+                bound_to,
+            },
+            runs: Runs::new(options.poll_gap_ns, options.strict_poll || clock.is_virtual()),
+            sources: Sources::new(),
+            kernel: Kernel { poller: RefCell::new(poller), ghosts: Cell::new(ghosts::Ghosts::NONE) },
+            host: Host::new(options.bound),
             pull: options.pull.then(RefCell::default),
             clock,
             shared: Shared::new(waker, Process::current(), options.pull)?,
@@ -277,14 +306,36 @@ impl Loop {
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_mine() {
             true => Ok(()),
-            false => Err(self.refusal(self.owner.load(Ordering::Relaxed))),
+            false => self.check_bound(),
         }
+    }
+
+    /// It is not the calling thread that runs the loop, nor does the loop rest unbound.
+    #[cold]
+    fn check_bound(&self) -> Result<()> {
+        let owner = self.access.owner.load(Ordering::Relaxed);
+        match owner == BOUND && self.access.process.is_current() && self.access.bound_to.is_here() {
+            true => Ok(()),
+            false => Err(self.refusal(owner)),
+        }
+    }
+
+    /// Is it bound to a thread that has ended? Then nobody can do more with it than free it.
+    fn is_orphaned(&self) -> bool {
+        self.access.owner.load(Ordering::Relaxed) == BOUND
+            && self.access.process.is_current()
+            && self.access.bound_to.has_ended()
+    }
+
+    /// What `owner` is while no run is on the stack.
+    fn owner_at_rest(&self) -> usize {
+        if self.access.bound_to.is_some() { BOUND } else { NOBODY }
     }
 
     #[inline(always)]
     fn is_mine(&self) -> bool {
-        let owner = self.owner.load(Ordering::Relaxed);
-        (owner == NOBODY || owner == thread::current()) && self.process.is_current()
+        let owner = self.access.owner.load(Ordering::Relaxed);
+        (owner == NOBODY || owner == thread::current()) && self.access.process.is_current()
     }
 
     /// Is a call as it mostly is: allowed, and with no host to be told of what it changes? Such
@@ -293,23 +344,27 @@ impl Loop {
     ///
     /// One comparison: `plain_here` is the place (thread and process) where all that is so, if there
     /// is one. It may be a thread that does not run the loop now, as long as none does; a thread that
-    /// has made neither the loop nor its last run has the long way.
+    /// has made neither the loop nor its last run has the long way, and so has every thread while a
+    /// bound loop rests: who is it, then, takes more than a comparison.
     #[inline(always)]
     fn is_plain(&self) -> bool {
-        self.plain_here.load(Ordering::Relaxed) == self.process.here()
+        self.access.plain_here.load(Ordering::Relaxed) == self.access.process.here()
     }
 
     /// After something of it has changed.
     fn set_plain_here(&self) {
-        let is_plain = self.is_mine() && !self.tells_host.get();
-        self.plain_here.store(if is_plain { self.process.here() } else { NOWHERE }, Ordering::Relaxed);
+        let rests_bound = self.runs.depth.get() == 0 && self.access.bound_to.is_some();
+        let is_plain = self.is_mine() && !self.host.is_told() && !rests_bound;
+        self.access
+            .plain_here
+            .store(if is_plain { self.access.process.here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
     #[cold]
     fn refusal(&self, owner: usize) -> Error {
         match owner {
             CLOSED => Error::CLOSED,
-            _ if !self.process.is_current() => Error::FORKED,
+            _ if !self.access.process.is_current() => Error::FORKED,
             POISONED => Error::PANIC,
             _ => Error::WRONG_THREAD,
         }
@@ -318,7 +373,7 @@ impl Loop {
     /// In a forked child: a loop that another thread was running in the moment of the fork is
     /// in the middle of something for ever.
     fn check_thread_after_fork(&self) -> Result<()> {
-        match self.depth.get() > 0 && self.owner.load(Ordering::Relaxed) != thread::current() {
+        match self.runs.depth.get() > 0 && self.access.owner.load(Ordering::Relaxed) != thread::current() {
             true => Err(Error::WRONG_THREAD),
             false => Ok(()),
         }
@@ -335,7 +390,7 @@ impl Loop {
     /// How many runs are on the stack.
     pub fn depth(&self) -> Result<u32> {
         self.check()?;
-        Ok(self.depth.get())
+        Ok(self.runs.depth.get())
     }
 
     /// The user's pointer.
@@ -355,6 +410,12 @@ impl Loop {
     pub fn stop(&self) -> Result<()> {
         self.check_open()?;
         self.shared.stop()
+    }
+
+    /// Ends every run on the stack, each after its snapshot. Any thread, signal handlers too.
+    pub fn stop_all(&self) -> Result<()> {
+        self.check_open()?;
+        self.shared.stop_all()
     }
 
     /// Ends a wait. Any thread, signal handlers too.
@@ -379,18 +440,18 @@ impl Loop {
     }
 
     fn turn_now(&self) -> u64 {
-        if self.depth.get() == 0 {
+        if self.runs.depth.get() == 0 {
             return self.clock.now();
         }
-        if self.now.get() == 0 {
-            self.now.set(self.clock.now());
+        if self.runs.now.get() == 0 {
+            self.runs.now.set(self.clock.now());
         }
-        self.now.get()
+        self.runs.now.get()
     }
 
     /// The time; 0 when the loop has been closed or is a parent's. Any thread.
     pub fn clock(&self) -> u64 {
-        if self.is_closed() || !self.process.is_current() { 0 } else { self.clock.now() }
+        if self.is_closed() || !self.access.process.is_current() { 0 } else { self.clock.now() }
     }
 
     /// Moves a virtual or manual clock forward.
@@ -398,7 +459,7 @@ impl Loop {
         self.check()?;
         match self.clock.advance_to(self.clock.now().saturating_add(ns)) {
             true => {
-                self.now.set(0);
+                self.runs.now.set(0);
                 self.changed();
                 Ok(())
             }
@@ -414,11 +475,11 @@ impl Loop {
 
     #[inline]
     fn is_kept_going(&self) -> bool {
-        self.ready.has_work()
-            || self.timers.borrow().has_work()
-            || self.watchers.borrow().has_work()
+        self.sources.ready.has_work()
+            || self.sources.timers.borrow().has_work()
+            || self.sources.watchers.borrow().has_work()
             || self.shared.awaits_posts()
-            || !self.incoming.0.is_empty()
+            || !self.sources.incoming.0.is_empty()
     }
 
     /// Runs internal work; a panic in it is a bug, which poisons the loop instead of
@@ -443,8 +504,8 @@ impl Loop {
                 message.push_str(text);
             }
         }
-        self.owner.store(POISONED, Ordering::Relaxed);
-        self.plain_here.store(NOWHERE, Ordering::Relaxed);
+        self.access.owner.store(POISONED, Ordering::Relaxed);
+        self.access.plain_here.store(NOWHERE, Ordering::Relaxed);
         Error::PANIC
     }
 
@@ -458,38 +519,44 @@ impl Loop {
     pub fn close(&self) -> Result<()> {
         match self.check() {
             // In a child of fork, or after a bug, closing is all that still works.
-            Err(Error::FORKED) => self.check_thread_after_fork()?,
+            Err(Error::FORKED) => {
+                self.check_thread_after_fork()?;
+                self.shared.refuse_in_hook()?;
+            }
+            // Its thread has ended: any other may free it.
+            Err(Error::WRONG_THREAD) if self.is_orphaned() => {}
             Ok(()) | Err(Error::PANIC) => self.shared.refuse_in_hook()?,
             Err(refused) => return Err(refused),
         }
-        if self.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {
-            self.plain_here.store(NOWHERE, Ordering::Relaxed);
+        if self.access.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {
+            self.access.plain_here.store(NOWHERE, Ordering::Relaxed);
             self.shared.close();
             // After a bug the structures may be broken; then some releases are lost.
             let _ = self.guarded(|| self.end_all_sources());
-            self.owner.store(CLOSED, Ordering::Relaxed);
+            self.access.owner.store(CLOSED, Ordering::Relaxed);
         }
         if self.is_at_rest() {
             // A release function must find a loop that is not to be freed again.
-            self.depth.set(1);
+            self.runs.depth.set(1);
             self.make_releases();
-            self.depth.set(0);
+            self.runs.depth.set(0);
         }
         Ok(())
     }
 
     pub(crate) fn is_at_rest(&self) -> bool {
-        self.depth.get() == 0
+        self.runs.depth.get() == 0
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.owner.load(Ordering::Relaxed) == CLOSED
+        self.access.owner.load(Ordering::Relaxed) == CLOSED
     }
 
-    /// Calls the release functions that are due. Only where no callback is on the stack.
+    /// Calls the release functions that are due. Only between turns, or when the loop is freed: what
+    /// is owed to a callback that is on the stack falls due when it has returned.
     #[inline]
     fn make_releases(&self) {
-        if !self.releases.is_empty() || self.is_closed() {
+        if !self.sources.releases.is_empty() || self.is_closed() {
             self.make_some_releases();
         }
     }
@@ -497,7 +564,7 @@ impl Loop {
     #[cold]
     fn make_some_releases(&self) {
         loop {
-            let due = self.releases.pop();
+            let due = self.sources.releases.pop();
             let Some((release, arg)) = due else { break };
             release.call(arg);
         }
@@ -509,10 +576,10 @@ impl Loop {
     /// Posts that will never run.
     fn release_posts(&self) {
         loop {
-            match self.incoming.0.pop() {
+            match self.sources.incoming.0.pop() {
                 Some(Post { callback, release: Some(release) }) => release.call(callback.arg),
                 Some(_) => {}
-                None if self.shared.has_posts() => self.shared.take_posts(&self.incoming),
+                None if self.shared.has_posts() => self.shared.take_posts(&self.sources.incoming),
                 None => break,
             }
         }

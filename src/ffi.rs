@@ -64,6 +64,17 @@ fn with<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Res
     target.guarded(|| method(target))
 }
 
+/// As [`with`], for a method that may bring the loop work: the host's hook is called after it, out of
+/// the guard, since it may throw.
+fn change<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> Result<T> {
+    let target = get(pointer)?;
+    let result = target.guarded(|| method(target));
+    if target.owes_hook() {
+        target.call_owed_hook();
+    }
+    result
+}
+
 /// Tries the short way of a method; the function that calls this takes the long one, out of
 /// line, so that the short one needs no more registers and stack than it does. (A bug does not
 /// lead to the long way: the arguments would have to be kept for it.)

@@ -8,8 +8,9 @@
 //!   token. Errors are the system's: `EEXIST` when the same open file is registered
 //!   under this number, `ENOENT` when another one is behind the number now, `EBADF`
 //!   when none is, `EPERM` when it cannot be waited for.
-//! * [`Poller::is_registered`] asks whether the number still means the same open file,
-//!   [`Poller::is_unwatchable`] whether it means one that cannot be waited for.
+//! * [`Poller::remove`] removes one that a forked child may have inherited.
+//! * [`Poller::is_registered`] asks whether the number still means the same open file;
+//!   [`Poller::file`] tells what identifies one that cannot be registered.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than
 //!   about the system's wake-up latency beyond it; it may return early with nothing. It
 //!   fails with `EINTR`.
@@ -18,10 +19,14 @@
 //!   below.
 //!   [`Poller::is_full`] says that there may have been more; [`Poller::look`] asks for one.
 //!   [`Poller::expect`] and [`Poller::make_room`] let a wait find more.
-//! * [`Poller::renew`] starts over with an empty set; [`Poller::after_fork`] does so in a
-//!   forked child, and does not disturb the parent's.
+//! * [`Poller::renew`] starts over with a fresh set; [`Poller::after_fork`] does so in a
+//!   forked child, and does not disturb the parent's. [`Poller::is_inherited`] says which
+//!   registrations the child may take over.
 //! * [`Poller::embed`] makes the one descriptor that a host waits for, and
-//!   [`Poller::announce`] keeps it true.
+//!   [`Poller::announce`] keeps it true; [`Poller::mute`] takes the set out of it for a while.
+//!
+//! All descriptors of a poller are above the three standard ones, and are made by
+//! [`Poller::new`] and [`Poller::embed`] alone: nothing else ever takes a number.
 //!
 //! Here: Linux. kqueue and Windows follow through `mio::Poll` in files of their own.
 
@@ -35,7 +40,7 @@ mod linux;
 pub mod thread;
 
 #[cfg(target_os = "linux")]
-pub use linux::{Poller, Waker};
+pub use linux::{Poller, Waker, cpu_time};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("evloop has a poller for Linux only, so far");
@@ -85,4 +90,11 @@ pub enum What {
     Add,
     Modify,
     Remove,
+}
+
+/// What identifies a file that the kernel cannot watch. (Opened twice, it is the same.)
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileId {
+    pub device: u64,
+    pub number: u64,
 }

@@ -19,7 +19,13 @@ fn section(root: &Path, file: &str, title: &str) -> String {
     let bindings = cbindgen::Builder::new().with_config(config).with_src(path).generate();
     bindings.expect("cbindgen understands the section").write(&mut bytes);
     let body = String::from_utf8(bytes).expect("C is ASCII");
-    text.push_str(body.trim_start_matches('\n'));
+    for line in body.trim_start_matches('\n').lines() {
+        // A cast is how cbindgen is told of a width; C has a macro for it, and #if understands that.
+        match line.strip_prefix("#define ").and_then(|rest| rest.split_once(" (uint64_t)")) {
+            Some((name, number)) => writeln!(text, "#define {name} UINT64_C({number})").unwrap(),
+            None => writeln!(text, "{line}").unwrap(),
+        }
+    }
     text
 }
 

@@ -128,6 +128,23 @@ fn every_document_is_in_the_table_of_contents() {
     }
 }
 
+/// The codes that nearly every function may return are explained in one place, and not on each page.
+#[test]
+fn the_usual_errors_are_explained_once() {
+    let header = docgen::header::Header::parse(&read(&in_repository("include/evloop.h")));
+    let usual: Vec<&str> = header.usual_errors().into_iter().map(|code| code.name.as_str()).collect();
+    assert!(usual.len() >= 5 && usual.contains(&"LOOP_EFORKED"), "{usual:?}");
+    let overview = read(&man().join("man7/evloop.7"));
+    for code in usual {
+        let explained = format!(".TP\n\\fB{code}\\fR");
+        assert!(overview.contains(&explained), "evloop(7): {code}");
+        for function in header.items().filter(|item| header.is_function(&item.name)) {
+            let page = read(&man().join(format!("man3/{}.3", function.name)));
+            assert!(!page.contains(&explained), "{}(3): {code}", function.name);
+        }
+    }
+}
+
 /// Whoever comes from another loop finds everything there is, as an equivalent or as something new.
 #[test]
 fn the_porting_pages_name_every_function() {
@@ -168,6 +185,8 @@ fn every_link_of_the_site_leads_somewhere() {
     let mut links = 0;
     for page in pages.iter().filter(|page| !page.ends_with("404.html") && !page.ends_with("print.html")) {
         let text = read(page);
+        let is_of_a_chapter = !page.ends_with("toc.html");
+        assert!(!is_of_a_chapter || text.contains("<footer class=\"origin\">evloop "), "{}", page.display());
         for link in between(&text, "href=\"", "\"").chain(between(&text, "src=\"", "\"")) {
             if link.contains("://") || link.is_empty() {
                 continue;

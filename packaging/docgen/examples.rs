@@ -27,13 +27,12 @@ impl Examples {
         Examples(found)
     }
 
-    /// The best one that calls this function: short, but more than one line of it.
+    /// The shortest one that calls this function; one of a program to start from, if there is any.
     pub fn of(&self, function: &str) -> Option<&Example> {
         let uses = self.0.iter().filter(|example| calls(&example.code, function));
         uses.min_by_key(|example| {
             let folder = FOLDERS.iter().position(|folder| example.file.starts_with(folder));
-            let lines = example.code.lines().count();
-            (!(5..=45).contains(&lines), folder, lines)
+            (folder, example.code.lines().count())
         })
     }
 }

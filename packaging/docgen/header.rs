@@ -9,6 +9,9 @@ pub struct Header {
     pub sections: Vec<Section>,
 }
 
+/// As long as the header's prologue does not name them.
+const USUAL_ERRORS: &str = "LOOP_ENULL LOOP_EWRONGTHREAD LOOP_EFORKED LOOP_ECLOSED LOOP_EPANIC";
+
 pub struct Section {
     pub title: String,
     pub intro: String,
@@ -65,6 +68,15 @@ impl Header {
 
     pub fn find(&self, name: &str) -> Option<&Item> {
         self.items().find(|item| item.name == name)
+    }
+
+    /// The codes that nearly every function may return, in the order of their definition. They are
+    /// explained in one place. The header's prologue may name them, under this heading.
+    pub fn usual_errors(&self) -> Vec<&Item> {
+        let paragraph = self.prologue.split_once("\nThe usual errors\n\n").map(|(_, rest)| rest);
+        let named = paragraph.and_then(|rest| rest.split("\n\n").next()).unwrap_or(USUAL_ERRORS);
+        let is_named = |item: &&Item| words(named).any(|word| word == item.name);
+        self.items().filter(|item| item.kind == Kind::Constant).filter(is_named).collect()
     }
 
     pub fn is_function(&self, name: &str) -> bool {

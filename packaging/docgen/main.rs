@@ -37,9 +37,10 @@ fn read(sources: &Path, file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The version in Cargo.toml.
-fn version(sources: &Path) -> String {
+/// A field of Cargo.toml: the version, the repository's address.
+fn manifest(sources: &Path, field: &str) -> String {
     let manifest = read(sources, "Cargo.toml");
-    let line = manifest.lines().find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
-    line.expect("Cargo.toml has a version").to_owned()
+    let begin = format!("{field} = \"");
+    let line = manifest.lines().find_map(|line| line.strip_prefix(&begin)?.strip_suffix('"'));
+    line.unwrap_or_else(|| panic!("Cargo.toml has a {field}")).to_owned()
 }

@@ -12,7 +12,7 @@ pub fn pages(sources: &Path) -> Vec<(String, String)> {
     let manual = Manual {
         header: Header::parse(&super::read(sources, "include/evloop.h")),
         examples: Examples::read(sources),
-        version: super::version(sources),
+        version: super::manifest(sources, "version"),
     };
     let mut pages = vec![
         ("man3/evloop.3".to_owned(), manual.index(&super::read(sources, "c_examples/first.c"))),
@@ -71,7 +71,7 @@ impl Manual {
                 section.items.iter().filter(|item| item.kind == Kind::Constant && !is_error(&item.name));
             self.write_list(&mut page, "CONSTANTS", &constants.collect::<Vec<_>>());
         }
-        self.write_list(&mut page, "ERRORS", &self.errors_of(section, item));
+        self.write_errors(&mut page, section, item);
         page += &format!(".SH {}\n", section.title.to_uppercase());
         self.write(&mut page, &item.name, &blocks(&section.intro));
         let example = self.examples.of(&item.name);
@@ -109,6 +109,11 @@ impl Manual {
         let mut page = self.page("evloop", 7, about);
         page += ".SH SYNOPSIS\n.nf\n.B #include <evloop.h>\n.fi\n.SH DESCRIPTION\n";
         self.write(&mut page, "", &prologue);
+        page += ".SH THE USUAL ERRORS\nA function that takes a loop may return these. Nothing has happened then.\n";
+        for code in self.header.usual_errors() {
+            page += &format!(".TP\n{}\n", bold(&code.name));
+            self.write(&mut page, "", &blocks(&code.doc));
+        }
         page += ".SH SEE ALSO\n.BR evloop (3),\n.BR epoll (7)\n";
         page
     }
@@ -166,6 +171,19 @@ impl Manual {
             }
         }
         types
+    }
+
+    /// Its own codes; for the usual ones the page refers to evloop(7).
+    fn write_errors(&self, page: &mut String, section: &Section, item: &Item) {
+        let usual = self.header.usual_errors();
+        let is_usual = |item: &&Item| usual.iter().any(|code| code.name == item.name);
+        let (usual, own): (Vec<_>, Vec<_>) = self.errors_of(section, item).into_iter().partition(is_usual);
+        self.write_list(page, "ERRORS", &own);
+        if !usual.is_empty() {
+            *page += if own.is_empty() { ".SH ERRORS\n" } else { ".PP\n" };
+            let names: Vec<String> = usual.iter().map(|code| bold(&code.name)).collect();
+            *page += &format!("The usual errors, see\n.BR evloop (7):\n{}.\n", names.join(", "));
+        }
     }
 
     /// The library's codes that its text or its section's introduction names.

@@ -11,32 +11,98 @@ pub fn chapters(sources: &Path) -> Vec<(String, String)> {
     let site = Site {
         header: Header::parse(&super::read(sources, "include/evloop.h")),
         examples: Examples::read(sources),
+        version: super::manifest(sources, "version"),
+        repository: super::manifest(sources, "repository"),
     };
-    let mut chapters = vec![("reference/index.md".to_owned(), site.overview())];
+    let mut chapters = Vec::new();
+    let mut add = |page: String, text: String, source: &str| {
+        chapters.push((page, text + &site.footer(source)));
+    };
+    add("reference/index.md".to_owned(), site.overview(), HEADER);
     for section in &site.header.sections {
-        chapters.push((format!("reference/{}.md", slug(&section.title)), site.section(section)));
+        add(format!("reference/{}.md", slug(&section.title)), site.section(section), HEADER);
     }
-    chapters.push(("reference/names.md".to_owned(), site.names()));
-    let (mut listed, mut described) = (String::new(), String::new());
+    add("reference/names.md".to_owned(), site.names(), HEADER);
     for file in programs(sources, "c_examples") {
-        let name = file.trim_start_matches("c_examples/").trim_end_matches(".c");
         let code = super::read(sources, &file);
-        listed += &format!("  - [{name}.c](examples/{name}.md)\n");
-        described += &format!("- [{name}.c](../examples/{name}.md): {}\n", opening(&code));
-        chapters.push((format!("examples/{name}.md"), format!("# {name}.c\n\n```c\n{code}```\n")));
+        add(format!("{}.md", page_of(&file)), format!("# {}\n\n```c\n{code}```\n", name_of(&file)), &file);
     }
-    for file in documents(sources) {
+    let groups = groups(sources);
+    for file in documents(sources).into_iter().filter(|file| file != "SUMMARY.md") {
         let up = if file.contains('/') { "../" } else { "" };
-        let text = super::read(sources, &format!("docs/{file}"));
-        let text = text.replace("<!-- list of examples -->\n", &described);
-        chapters.push((file, site.linked(&text, up)));
+        let source = format!("docs/{file}");
+        let mut text = super::read(sources, &source);
+        for group in groups.iter().filter(|_| file == EXAMPLES) {
+            text = text.replace(&group.line, &described(sources, group));
+        }
+        add(file, site.linked(&text, up), &source);
     }
     let contents = super::read(sources, "docs/SUMMARY.md");
-    let contents =
-        contents.replace("<!-- reference -->\n", &site.contents()).replace("<!-- examples -->\n", &listed);
-    chapters.retain(|(file, _)| file != "SUMMARY.md");
+    let contents = contents
+        .replace("<!-- reference -->\n", &site.contents())
+        .replace("<!-- examples -->\n", &listed(&groups));
     chapters.push(("SUMMARY.md".to_owned(), contents));
     chapters
+}
+
+const HEADER: &str = "include/evloop.h";
+const EXAMPLES: &str = "guide/examples.md";
+
+/// Examples for one task: a heading of the page of examples, and the names on the line under it.
+struct Group {
+    title: String,
+    line: String,
+    files: Vec<String>,
+}
+
+/// All groups. Each example has to be in one.
+fn groups(sources: &Path) -> Vec<Group> {
+    let page = super::read(sources, &format!("docs/{EXAMPLES}"));
+    let mut title = "";
+    let mut groups = Vec::new();
+    for line in page.lines() {
+        title = line.strip_prefix("## ").unwrap_or(title);
+        if let Some(names) = line.strip_prefix("<!-- examples: ").and_then(|rest| rest.strip_suffix(" -->")) {
+            let files = names.split_whitespace().map(|name| format!("c_examples/{name}.c")).collect();
+            groups.push(Group { title: title.to_owned(), line: line.to_owned(), files });
+        }
+    }
+    for file in programs(sources, "c_examples") {
+        let count = groups.iter().flat_map(|group| &group.files).filter(|known| **known == file).count();
+        assert!(count == 1, "docs/{EXAMPLES} has {file} in {count} groups");
+    }
+    groups
+}
+
+/// The groups in the table of contents.
+fn listed(groups: &[Group]) -> String {
+    let mut text = String::new();
+    for group in groups {
+        text += &format!("  - [{}]()\n", group.title);
+        for file in &group.files {
+            text += &format!("    - [{}]({}.md)\n", name_of(file), page_of(file));
+        }
+    }
+    text
+}
+
+/// The list of a group's examples with what each of them says of itself.
+fn described(sources: &Path, group: &Group) -> String {
+    let about = |file: &String| {
+        let code = super::read(sources, file);
+        format!("- [{}](../{}.md): {}\n", name_of(file), page_of(file), opening(&code))
+    };
+    group.files.iter().map(about).collect()
+}
+
+/// `c_examples/first.c` is `first.c`.
+fn name_of(file: &str) -> &str {
+    file.trim_start_matches("c_examples/")
+}
+
+/// `c_examples/first.c` has the page `examples/first`.
+fn page_of(file: &str) -> String {
+    format!("examples/{}", name_of(file).trim_end_matches(".c"))
 }
 
 /// The Markdown files of docs/, docs/guide/ and docs/bench/, seen from docs/.
@@ -57,9 +123,20 @@ fn documents(sources: &Path) -> Vec<String> {
 struct Site {
     header: Header,
     examples: Examples,
+    version: String,
+    repository: String,
 }
 
 impl Site {
+    /// Stands under each page: what it describes, and where it comes from.
+    fn footer(&self, source: &str) -> String {
+        format!(
+            "\n<footer class=\"origin\">evloop {} · <a href=\"{}/blob/HEAD/{source}\">source of this page: \
+             {source}</a></footer>\n",
+            self.version, self.repository
+        )
+    }
+
     fn contents(&self) -> String {
         let mut contents = String::new();
         for section in &self.header.sections {
@@ -73,12 +150,23 @@ impl Site {
         prologue.remove(0);
         let mut page = String::from("# evloop.h\n\nMade from the header, which is the manual.\n\n");
         self.write(&mut page, &prologue);
+        page += "## The usual errors {#usual-errors}\n\n\
+                 A function that takes a loop may return these. Nothing has happened then.\n\n| Code | |\n|---|---|\n";
+        for code in self.header.usual_errors() {
+            let about: Vec<String> = blocks(&code.doc).iter().map(|block| self.paragraph(block)).collect();
+            page += &format!("| {} | {} |\n", self.link(&code.name, ""), about.join("<br>"));
+        }
         page
     }
 
     fn section(&self, section: &Section) -> String {
         let mut page = format!("# {}\n\n", section.title);
         self.write(&mut page, &blocks(&section.intro));
+        if section.items.iter().any(|item| {
+            item.declaration.starts_with("int loop_") && item.declaration.contains("loop_t *loop")
+        }) {
+            page += "Beside the errors that are named here, each of these functions may return one of [the usual errors](index.md#usual-errors).\n\n";
+        }
         let mut is_in_table = false;
         for item in &section.items {
             if item.kind == Kind::Constant {

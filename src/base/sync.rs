@@ -4,3 +4,6 @@
 pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 pub use std::sync::{Mutex, MutexGuard};
 pub use std::thread::yield_now;
+
+/// So many threads inside a wake hook at once are told apart.
+pub const KNOWN_CALLERS: usize = 8;

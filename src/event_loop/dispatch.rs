@@ -14,7 +14,7 @@ use crate::event_loop::hooks::When;
 use crate::event_loop::ready::{Entry, Next, Packed};
 use crate::event_loop::side_table::Missed;
 use crate::event_loop::timer::State;
-use crate::event_loop::watch::ONESHOT;
+use crate::event_loop::watch::{ONESHOT, Truth};
 use crate::sys::clock;
 use std::ffi::c_void;
 
@@ -45,8 +45,8 @@ impl Loop {
     #[inline(always)]
     pub(super) fn run_snapshot(&self, deadline: Option<u64>) -> Result<u64> {
         match deadline {
-            None => self.run_ready_before(self.ready.end(), || false),
-            Some(time) => self.run_ready_before(self.ready.end(), || clock::monotonic() >= time),
+            None => self.run_ready_before(self.sources.ready.end(), || false),
+            Some(time) => self.run_ready_before(self.sources.ready.end(), || clock::monotonic() >= time),
         }
     }
 
@@ -54,13 +54,13 @@ impl Loop {
     #[inline(always)]
     fn run_ready_before(&self, end: u64, is_over: impl Fn() -> bool) -> Result<u64> {
         let mut count = 0;
-        let process = self.process.now();
-        while let Some(next) = self.ready.next_before(end) {
+        let process = self.access.process.now();
+        while let Some(next) = self.sources.ready.next_before(end) {
             match next {
                 Next::PlainSoon(sequence, callable) => {
-                    self.current.set_plain(sequence as i64, callable.arg);
+                    self.runs.current.set_plain(sequence as i64, callable.arg);
                     callable.call(self);
-                    if self.current.rare().is_some() {
+                    if self.runs.current.rare().is_some() {
                         self.end_current_rare();
                     }
                 }
@@ -79,7 +79,7 @@ impl Loop {
             }
         }
         // Not after each: the next one takes its place.
-        self.current.clear();
+        self.runs.current.clear();
         Ok(count)
     }
 
@@ -87,7 +87,7 @@ impl Loop {
     /// has made the loop the child's.
     #[cold]
     fn check_after_fork(&self) -> Result<()> {
-        self.current.clear();
+        self.runs.current.clear();
         self.check()
     }
 
@@ -95,7 +95,7 @@ impl Loop {
     /// that leaves the registers to the loop above, and each saves only those it needs.
     #[inline(always)]
     fn run_source(&self, sequence: u64, packed: Packed) -> Result<bool> {
-        self.current.clear();
+        self.runs.current.clear();
         match packed.entry() {
             Entry::Watch { id, events, .. } => self.run_watch(sequence, id, events),
             Entry::Timer { id, .. } => self.run_timer(sequence, id),
@@ -105,22 +105,25 @@ impl Loop {
 
     #[inline(never)]
     fn run_watch(&self, sequence: u64, id: SlotId, events: u32) -> Result<bool> {
-        let plain = self.guarded(|| Ok(self.watchers.borrow_mut().take_plain(id, events)))?;
+        let plain = self.guarded(|| Ok(self.sources.watchers.borrow_mut().take_plain(id, events)))?;
         let Some((callback, fd)) = plain else {
             return self.run_entry(sequence, Entry::Watch { id, events, unref: false });
         };
         self.set_current(Kind::Watch, id, callback.arg);
         callback.call(self, fd, events);
-        self.current.clear();
+        // (Not cleared here: the next one takes its place, or the end of the snapshot does.)
+        if self.runs.current.rare().is_some() {
+            self.end_current_rare();
+        }
         Ok(true)
     }
 
     #[inline(never)]
     fn run_timer(&self, sequence: u64, id: SlotId) -> Result<bool> {
         let plain = self.guarded(|| {
-            let mut timers = self.timers.borrow_mut();
+            let mut timers = self.sources.timers.borrow_mut();
             if timers.are_many()
-                && let Some(id) = self.ready.timer_at(sequence + AHEAD)
+                && let Some(id) = self.sources.ready.timer_at(sequence + AHEAD)
             {
                 timers.slots.prefetch(id.index);
             }
@@ -152,11 +155,11 @@ impl Loop {
     /// A one-shot timer with nothing rare has run: mostly that was all.
     #[inline]
     fn finish_plain_timer(&self, id: SlotId) -> Result<()> {
-        let may_be_outer = self.depth.get() > 1;
-        if may_be_outer || !self.guarded(|| Ok(self.timers.borrow_mut().end_plain(id)))? {
+        let may_be_outer = self.runs.depth.get() > 1;
+        if may_be_outer || !self.guarded(|| Ok(self.sources.timers.borrow_mut().end_plain(id)))? {
             self.finish_current();
         } else {
-            self.current.clear();
+            self.runs.current.clear();
         }
         Ok(())
     }
@@ -167,12 +170,12 @@ impl Loop {
         match entry {
             Entry::Gone => None,
             Entry::Soon { callback, .. } => {
-                self.current.set_plain(sequence as i64, callback.arg);
+                self.runs.current.set_plain(sequence as i64, callback.arg);
                 Some(Call::Plain(callback))
             }
             Entry::RareSoon { rare, arg, .. } => {
-                let callback = self.rares.borrow_mut().soon(rare, arg)?;
-                self.current.set(Current { handle: sequence as i64, rare, arg });
+                let callback = self.sources.rares.borrow_mut().soon(rare, arg)?;
+                self.runs.current.set(Current { handle: sequence as i64, rare, arg });
                 Some(Call::Plain(callback))
             }
             Entry::Timer { id, .. } => self.take_timer(id),
@@ -183,17 +186,17 @@ impl Loop {
 
     #[inline]
     pub(super) fn set_current(&self, kind: Kind, id: SlotId, arg: *mut c_void) {
-        self.current.set_plain(Handle::Slot(kind, id).to_raw(), arg);
+        self.runs.current.set_plain(Handle::Slot(kind, id).to_raw(), arg);
     }
 
     fn take_timer(&self, id: SlotId) -> Option<Call> {
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         let timer = timers.slots.get_mut(id)?;
         timer.set_state(State::Idle);
         let deadline = timer.deadline();
         let callback = timers.callback(id);
         self.set_current(Kind::Timer, id, callback.arg);
-        let period = self.rares.borrow_mut().period(timers.rare(id));
+        let period = self.sources.rares.borrow_mut().period(timers.rare(id));
         let Some(period) = period else { return Some(Call::Plain(callback)) };
         // Armed again before the callback: it may cancel or re-schedule itself, or throw.
         let (ticks, next) = match period.missed {
@@ -210,17 +213,26 @@ impl Loop {
     }
 
     fn take_watch(&self, id: SlotId, sequence: u64, reported: u32) -> Option<Call> {
-        let mut watchers = self.watchers.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
         let watch = watchers.slots.get_mut(id)?;
         debug_assert_eq!(watch.pending, sequence, "an entry goes with its watcher");
         watch.pending = 0;
         let watch = watchers.slots.get(id)?;
         // What a budget, an exception or an outer run left lying must still be true.
-        let reported = match watchers.is_true(watch) {
-            Some(true) => reported,
-            Some(false) => return None,
-            None => self.poller.borrow().look(watch.fd, watch.mask()),
+        let reported = match watchers.truth(watch) {
+            Truth::Told => reported,
+            Truth::Over => return None,
+            kept => {
+                let (fd, mask) = (watch.fd, watch.mask());
+                // (Asked for by its number, so not of another file that has it by now.)
+                if !self.is_same_file(&watchers, fd).ok()? {
+                    self.detach(&mut watchers, fd);
+                    return None;
+                }
+                if kept == Truth::Kept { reported } else { self.kernel.poller.borrow().look(fd, mask) }
+            }
         };
+        let watch = watchers.slots.get(id)?;
         let events = watch.share_of(reported);
         if events == 0 {
             return None;
@@ -233,23 +245,23 @@ impl Loop {
         Some(Call::Fd(callback, fd, events))
     }
 
-    /// A soon-callback has returned that was given something rare meanwhile.
+    /// A callback has returned that has something rare by now: a soon-callback that was given it, or a
+    /// source that was ended meanwhile.
     #[cold]
     #[inline(never)]
     fn end_current_rare(&self) {
-        let current = self.current.get();
-        self.current.clear();
+        let current = self.runs.current.get();
+        self.runs.current.clear();
         self.end_rare(current.rare, current.arg);
     }
 
-    /// The current callback has returned (or thrown): a one-shot is finished.
+    /// The current callback has returned (or thrown): a one-shot is finished, and so is what was ended
+    /// meanwhile.
     #[inline]
     pub(super) fn finish_current(&self) {
-        let current = self.current.get();
-        self.current.clear();
+        let current = self.runs.current.get();
+        self.runs.current.clear();
         match Handle::from_raw(current.handle) {
-            None => {}
-            Some(Handle::Soon(_)) => self.end_rare(current.rare, current.arg),
             Some(Handle::Slot(Kind::Timer, id)) => {
                 let _ = self.guarded(|| {
                     self.finish_timer(id, current.handle);
@@ -262,8 +274,9 @@ impl Loop {
                     Ok(())
                 });
             }
-            Some(Handle::Slot(Kind::Watch | Kind::Hook, _)) => {}
+            _ => {}
         }
+        self.end_rare(current.rare, current.arg);
     }
 
     pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {
@@ -271,20 +284,20 @@ impl Loop {
         if self.is_on_outer_stack(handle) {
             return;
         }
-        let ended = self.timers.borrow_mut().remove_idle(id);
+        let ended = self.sources.timers.borrow_mut().remove_idle(id);
         if let Some((rare, arg)) = ended {
             self.end_rare(rare, arg);
         }
     }
 
     pub(super) fn call_hooks(&self, when: When) -> Result<()> {
-        if self.hooks.borrow().is_empty(when) {
+        if self.sources.hooks.borrow().is_empty(when) {
             return Ok(());
         }
-        let newest = self.hooks.borrow().newest();
+        let newest = self.sources.hooks.borrow().newest();
         let mut last = 0;
         loop {
-            let next = self.hooks.borrow().after(when, last, newest);
+            let next = self.sources.hooks.borrow().after(when, last, newest);
             let Some((order, id, callback)) = next else {
                 return Ok(());
             };
@@ -302,6 +315,6 @@ impl Loop {
 
     /// Is this the handle of a callback that an outer run is in the middle of?
     pub(super) fn is_on_outer_stack(&self, handle: i64) -> bool {
-        self.depth.get() > 1 && self.outer.borrow().iter().any(|outer| outer.handle == handle)
+        self.runs.depth.get() > 1 && self.runs.outer.borrow().iter().any(|outer| outer.handle == handle)
     }
 }

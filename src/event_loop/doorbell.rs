@@ -11,7 +11,7 @@
 //! `AcqRel` would do for it; for the hook, whose callers are counted in another place, it
 //! would not: `tests/loom.rs` fails.)
 
-use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Ordering, yield_now};
+use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, KNOWN_CALLERS, Ordering, yield_now};
 use crate::sys::thread::current as this_thread;
 
 /// Runs: looks for work by itself before it sleeps.
@@ -86,10 +86,41 @@ impl Doorbell {
 pub struct HookCell<T> {
     hook: AtomicPtr<T>,
     armed: AtomicBool,
-    /// Threads between looking at `hook` and having called it.
+    /// Threads between looking at `hook` and having called it. (Several, if it is armed again while it
+    /// is being called.)
     callers: AtomicUsize,
-    /// One of them, or 0.
-    caller: AtomicUsize,
+    /// Who they are, each once; 0: a free place. Relaxed, as the next: a thread only looks for itself,
+    /// and sees what it wrote.
+    known: [AtomicUsize; KNOWN_CALLERS],
+    /// Those for whom there was no place.
+    unknown: AtomicUsize,
+}
+
+/// A call of the hook, also while an exception leaves it.
+struct Call<'a, T> {
+    cell: &'a HookCell<T>,
+    noted: Noted,
+}
+
+/// Where it is noted which thread makes a call.
+enum Noted {
+    /// By an earlier call that this one is nested in.
+    Already,
+    At(usize),
+    Nowhere,
+}
+
+impl<T> Drop for Call<'_, T> {
+    fn drop(&mut self) {
+        match self.noted {
+            Noted::Already => {}
+            Noted::At(place) => self.cell.known[place].store(0, Ordering::Relaxed),
+            Noted::Nowhere => {
+                self.cell.unknown.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.cell.callers.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl<T> HookCell<T> {
@@ -98,7 +129,8 @@ impl<T> HookCell<T> {
             hook: AtomicPtr::new(std::ptr::null_mut()),
             armed: AtomicBool::new(true),
             callers: AtomicUsize::new(0),
-            caller: AtomicUsize::new(0),
+            known: std::array::from_fn(|_| AtomicUsize::new(0)),
+            unknown: AtomicUsize::new(0),
         }
     }
 
@@ -107,33 +139,55 @@ impl<T> HookCell<T> {
         self.armed.store(armed, Ordering::SeqCst);
     }
 
-    /// Calls the hook, if there is one and it has not been called since it was armed.
+    /// Calls the hook, if there is one and it has not been called since it was armed. It may throw.
     pub fn call_once(&self, call: impl FnOnce(&T)) {
         if !self.armed.swap(false, Ordering::SeqCst) {
             return;
         }
         self.callers.fetch_add(1, Ordering::SeqCst);
-        // Relaxed, here and below: a thread only looks for itself, and sees what it wrote.
-        let me = this_thread();
-        self.caller.store(me, Ordering::Relaxed);
+        let _call = Call { cell: self, noted: self.note(this_thread()) };
         // SAFETY: null, or a box that `replace` frees only when it sees no callers, after
         // it has taken the pointer away: whoever reads it here was counted before.
         if let Some(hook) = unsafe { self.hook.load(Ordering::SeqCst).as_ref() } {
             call(hook);
         }
-        // Unless the hook was armed meanwhile and another thread calls it, too.
-        let _ = self.caller.compare_exchange(me, 0, Ordering::Relaxed, Ordering::Relaxed);
-        self.callers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Is the thread that asks inside the hook? Then it must not wait for the hook's end.
+    /// Notes that `me` is inside the hook. (No lock, and no waiting: this may be a signal handler.)
+    fn note(&self, me: usize) -> Noted {
+        if self.is_known(me) {
+            return Noted::Already;
+        }
+        let is_taken =
+            |place: &AtomicUsize| place.compare_exchange(0, me, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        match self.known.iter().position(is_taken) {
+            Some(place) => Noted::At(place),
+            None => {
+                self.unknown.fetch_add(1, Ordering::Relaxed);
+                Noted::Nowhere
+            }
+        }
+    }
+
+    fn is_known(&self, thread: usize) -> bool {
+        self.known.iter().any(|place| place.load(Ordering::Relaxed) == thread)
+    }
+
+    /// May the thread that asks be inside the hook? Then it must not wait for the hook's end. (Where
+    /// very many are inside at once, any may be.)
     pub fn is_called_here(&self) -> bool {
-        self.caller.load(Ordering::Relaxed) == this_thread()
+        self.is_surely_called_here() || self.unknown.load(Ordering::Relaxed) > 0
     }
 
-    /// In a forked child: threads that were calling do not exist here.
+    /// Is the thread that asks known to be inside the hook?
+    pub fn is_surely_called_here(&self) -> bool {
+        self.is_known(this_thread())
+    }
+
+    /// In a forked child, outside of the hook: threads that were calling do not exist here.
     pub fn after_fork(&self) {
-        self.caller.store(0, Ordering::Relaxed);
+        self.known.iter().for_each(|place| place.store(0, Ordering::Relaxed));
+        self.unknown.store(0, Ordering::Relaxed);
         self.callers.store(0, Ordering::SeqCst);
     }
 

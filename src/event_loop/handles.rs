@@ -25,17 +25,25 @@ enum Found {
 impl Loop {
     #[inline]
     fn find(&self, handle: RawHandle) -> Result<Found> {
-        let found = match Handle::from_raw(handle).ok_or(Error::STALE)? {
-            Handle::Soon(sequence) => match self.ready.get(sequence) {
+        let found = match Handle::from_raw(handle).ok_or_else(|| Error::of_handle(handle))? {
+            Handle::Soon(sequence) => match self.sources.ready.get(sequence) {
                 Some(Entry::Soon { .. } | Entry::RareSoon { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
                 _ => None,
             },
-            Handle::Slot(Kind::Timer, id) => self.timers.borrow().get_users(id).map(|_| Found::Timer(id)),
-            Handle::Slot(Kind::Watch, id) => self.watchers.borrow().get_users(id).map(|_| Found::Watch(id)),
-            Handle::Slot(Kind::Hook, id) => self.hooks.borrow().slots.get(id).map(|_| Found::Hook(id)),
-            Handle::Slot(Kind::Object, id) => self.objects.borrow().slots.get(id).map(|_| Found::Object(id)),
+            Handle::Slot(Kind::Timer, id) => {
+                self.sources.timers.borrow().get_users(id).map(|_| Found::Timer(id))
+            }
+            Handle::Slot(Kind::Watch, id) => {
+                self.sources.watchers.borrow().get_users(id).map(|_| Found::Watch(id))
+            }
+            Handle::Slot(Kind::Hook, id) => {
+                self.sources.hooks.borrow().slots.get(id).map(|_| Found::Hook(id))
+            }
+            Handle::Slot(Kind::Object, id) => {
+                self.sources.objects.borrow().slots.get(id).map(|_| Found::Object(id))
+            }
         };
         found.ok_or(Error::STALE)
     }
@@ -49,18 +57,18 @@ impl Loop {
     }
 
     fn is_on_stack(&self, handle: RawHandle) -> bool {
-        self.current.handle() == handle || self.is_on_outer_stack(handle)
+        self.runs.current.handle() == handle || self.is_on_outer_stack(handle)
     }
 
     /// Changes what is remembered of a soon-callback that runs.
     fn with_running<T>(&self, handle: RawHandle, change: impl FnOnce(&mut Current) -> T) -> Result<T> {
-        let mut current = self.current.get();
+        let mut current = self.runs.current.get();
         if current.handle == handle {
             let result = change(&mut current);
-            self.current.set(current);
+            self.runs.current.set(current);
             return Ok(result);
         }
-        if let Some(running) = self.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
+        if let Some(running) = self.runs.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
             return Ok(change(running));
         }
         self.with_handed(handle, change).ok_or(Error::STALE)
@@ -70,10 +78,10 @@ impl Loop {
     #[inline(always)]
     pub(crate) fn cancel_at_once(&self, handle: RawHandle) -> Option<()> {
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
-        if !self.is_plain() || self.depth.get() > 1 || self.current.handle() == handle {
+        if !self.is_plain() || self.runs.depth.get() > 1 || self.runs.current.handle() == handle {
             return None;
         }
-        self.timers.borrow_mut().remove_plain(id).then_some(())
+        self.sources.timers.borrow_mut().remove_plain(id).then_some(())
     }
 
     /// Ends a source: its callback will not run.
@@ -81,7 +89,7 @@ impl Loop {
         self.check()?;
         let found = match Handle::slot_from_raw(Kind::Watch, handle) {
             // Its removal finds out whether it is stale.
-            Some(id) if !self.watchers.borrow().is_part(id) => Found::Watch(id),
+            Some(id) if !self.sources.watchers.borrow().is_part(id) => Found::Watch(id),
             None if self.cancel_queued(handle) => {
                 self.changed();
                 return Ok(());
@@ -94,10 +102,10 @@ impl Loop {
             Found::Timer(id) => self.cancel_timer(id, handle),
             Found::Watch(id) => self.end_watch(id)?,
             Found::Hook(id) => {
-                let removed = self.hooks.borrow_mut().remove(id);
+                let removed = self.sources.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
-                    self.ready.discard(hook.pending);
-                    self.end_rare(hook.rare, hook.callback.arg);
+                    self.sources.ready.discard(hook.pending);
+                    self.end_source(handle, hook.rare, hook.callback.arg);
                 }
             }
             Found::Object(id) => self.cancel_object(id),
@@ -110,7 +118,7 @@ impl Loop {
     #[inline]
     fn cancel_queued(&self, handle: RawHandle) -> bool {
         let Some(Handle::Soon(sequence)) = Handle::from_raw(handle) else { return false };
-        let removed = self.ready.remove_soon(sequence);
+        let removed = self.sources.ready.remove_soon(sequence);
         if let Some((rare, arg)) = removed {
             self.end_rare(rare, arg);
         }
@@ -118,15 +126,15 @@ impl Loop {
     }
 
     fn cancel_timer(&self, id: SlotId, handle: RawHandle) {
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         let timer = timers.slots.at(id.index);
         let has_fired = timer.has_fired();
         if let Some(sequence) = timer.place() {
-            self.ready.remove(sequence);
+            self.sources.ready.remove(sequence);
             timer.set_state(State::Idle);
         }
         // A one-shot's handle lives until its callback returns.
-        let is_one_shot = self.rares.borrow_mut().period(timers.rare(id)).is_none();
+        let is_one_shot = self.sources.rares.borrow_mut().period(timers.rare(id)).is_none();
         if is_one_shot && (has_fired || self.is_on_stack(handle)) {
             timers.disarm(id);
             timers.slots.at(id.index).set_state(State::Idle);
@@ -138,10 +146,35 @@ impl Loop {
 
     /// Frees a timer that is not in the ready queue.
     pub(super) fn end_timer(&self, id: SlotId) {
-        let ended = self.timers.borrow_mut().remove(id);
+        let ended = self.sources.timers.borrow_mut().remove(id);
         if let Some((rare, arg)) = ended {
-            self.end_rare(rare, arg);
+            self.end_source(Handle::Slot(Kind::Timer, id).to_raw(), rare, arg);
         }
+    }
+
+    /// Frees the rare things of a source that was ended by a call: its release falls due, but not
+    /// before its callback has returned.
+    #[inline]
+    pub(super) fn end_source(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) {
+        if rare.is_some() && !self.leave_to_callback(handle, rare, arg) {
+            self.end_some_rare(rare, arg);
+        }
+    }
+
+    /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
+    /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
+    /// may be released.)
+    fn leave_to_callback(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) -> bool {
+        let ended = Current { handle, rare, arg };
+        if let Some(running) = self.runs.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
+            *running = ended;
+            return true;
+        }
+        let is_current = self.runs.current.handle() == handle;
+        if is_current {
+            self.runs.current.set(ended);
+        }
+        is_current
     }
 
     /// Frees the rare things of a source that has ended; its release falls due.
@@ -153,9 +186,9 @@ impl Loop {
     }
 
     fn end_some_rare(&self, rare: RareRef, arg: *mut c_void) {
-        let rare = self.rares.borrow_mut().take(rare);
+        let rare = self.sources.rares.borrow_mut().take(rare);
         if let Some(release) = rare.and_then(|rare| rare.release) {
-            self.releases.fall_due(release, arg);
+            self.sources.releases.fall_due(release, arg);
         }
     }
 
@@ -163,34 +196,39 @@ impl Loop {
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.check()?;
         Ok(match self.find(handle) {
+            // (What is negative is an error that was passed on.)
+            Err(error) if handle < 0 => return Err(error),
             Err(_) => false,
             Ok(Found::Running(handle)) => self.is_handed_out(handle),
-            Ok(Found::Timer(id)) => self.timers.borrow_mut().slots.at(id.index).state() != State::Idle,
+            Ok(Found::Timer(id)) => {
+                self.sources.timers.borrow_mut().slots.at(id.index).state() != State::Idle
+            }
             Ok(Found::Object(id)) => self.is_object_active(id),
-            Ok(Found::Queued(_) | Found::Watch(_) | Found::Hook(_)) => true,
+            Ok(Found::Watch(id)) => !self.sources.watchers.borrow_mut().slots.at(id.index).is_detached(),
+            Ok(Found::Queued(_) | Found::Hook(_)) => true,
         })
     }
 
     /// The handle of the callback that runs now.
     pub fn current(&self) -> Result<RawHandle> {
         self.check()?;
-        Ok(self.current.handle())
+        Ok(self.runs.current.handle())
     }
 
     /// Gives a source's callback another argument. The old one is not released.
     pub fn set_arg(&self, handle: RawHandle, arg: *mut c_void) -> Result<()> {
         self.check()?;
         match self.find(handle)? {
-            Found::Queued(sequence) => self.ready.set_arg(sequence, arg),
+            Found::Queued(sequence) => self.sources.ready.set_arg(sequence, arg),
             Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
-            Found::Watch(id) => self.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
-            Found::Hook(id) => self.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
-            Found::Object(id) => self.objects.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Watch(id) => self.sources.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Hook(id) => self.sources.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Object(id) => self.sources.objects.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Timer(id) => {
-                let mut timers = self.timers.borrow_mut();
+                let mut timers = self.sources.timers.borrow_mut();
                 // Of a periodic timer too: for its release.
                 timers.set_arg(id, arg);
-                let mut rares = self.rares.borrow_mut();
+                let mut rares = self.sources.rares.borrow_mut();
                 if let Some(period) = rares.get(timers.rare(id)).and_then(|rare| rare.period.as_mut()) {
                     period.callback.arg = arg;
                 }
@@ -207,31 +245,31 @@ impl Loop {
     ) -> Result<T> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
-                let entry = self.ready.get(sequence);
+                let entry = self.sources.ready.get(sequence);
                 let Some((mut rare, _)) = entry.and_then(Entry::as_soon) else { return Err(Error::STALE) };
                 let result = change(&mut rare);
                 if let Some(Entry::Soon { callback, unref }) = entry {
-                    self.ready.set(sequence, self.soon_entry(callback, rare, unref));
+                    self.sources.ready.set(sequence, self.soon_entry(callback, rare, unref));
                 }
                 result
             }
             Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
             Found::Timer(id) => {
-                let mut timers = self.timers.borrow_mut();
+                let mut timers = self.sources.timers.borrow_mut();
                 let mut rare = timers.rare(id);
                 let result = change(&mut rare);
                 timers.set_rare(id, rare);
                 result
             }
-            Found::Watch(id) => change(&mut self.watchers.borrow_mut().slots.at(id.index).rare),
-            Found::Hook(id) => change(&mut self.hooks.borrow_mut().slots.at(id.index).rare),
-            Found::Object(id) => change(&mut self.objects.borrow_mut().slots.at(id.index).rare),
+            Found::Watch(id) => change(&mut self.sources.watchers.borrow_mut().slots.at(id.index).rare),
+            Found::Hook(id) => change(&mut self.sources.hooks.borrow_mut().slots.at(id.index).rare),
+            Found::Object(id) => change(&mut self.sources.objects.borrow_mut().slots.at(id.index).rare),
         }
     }
 
     /// The entry of a soon-callback; its function goes to its rare things if it has any.
     pub(super) fn soon_entry(&self, callback: Callback, rare: RareRef, unref: bool) -> Entry {
-        match self.rares.borrow_mut().get(rare) {
+        match self.sources.rares.borrow_mut().get(rare) {
             None => Entry::Soon { callback, unref },
             Some(things) => {
                 things.soon = Some(callback);
@@ -246,10 +284,10 @@ impl Loop {
         self.with_rare_ref(handle, |place| match release {
             Some(release) => self.promise_release(place, release),
             None => {
-                let mut rares = self.rares.borrow_mut();
+                let mut rares = self.sources.rares.borrow_mut();
                 let had = rares.get(*place).and_then(|rare| rare.release.take());
                 if had.is_some() {
-                    self.releases.withdraw();
+                    self.sources.releases.withdraw();
                 }
                 Ok(())
             }
@@ -258,9 +296,9 @@ impl Loop {
 
     /// Notes a release with a source's rare things. Nothing changes without memory.
     pub(super) fn promise_release(&self, place: &mut RareRef, release: Release) -> Result<()> {
-        let releases = &self.releases;
+        let releases = &self.sources.releases;
         releases.promise()?;
-        let mut rares = self.rares.borrow_mut();
+        let mut rares = self.sources.rares.borrow_mut();
         let rare = rares.get_or_make(place);
         if !matches!(&rare, Ok(rare) if rare.release.is_none()) {
             // No room for it, or there was one before and its promise stands.
@@ -276,7 +314,7 @@ impl Loop {
         let name = name.map(copy_of).transpose()?;
         self.with_rare_ref(handle, |place| {
             if place.is_some() || name.is_some() {
-                self.rares.borrow_mut().get_or_make(place)?.name = name;
+                self.sources.rares.borrow_mut().get_or_make(place)?.name = name;
             }
             Ok(())
         })
@@ -286,7 +324,7 @@ impl Loop {
     pub fn set_unref(&self, handle: RawHandle, unref: bool) -> Result<()> {
         self.check()?;
         match self.find(handle)? {
-            Found::Queued(sequence) => self.ready.set_unref(sequence, unref),
+            Found::Queued(sequence) => self.sources.ready.set_unref(sequence, unref),
             Found::Running(_) | Found::Hook(_) => {}
             Found::Timer(id) => self.set_timer_unref(id, unref),
             Found::Watch(id) => self.set_watch_unref(id, unref),
@@ -296,24 +334,24 @@ impl Loop {
     }
 
     pub(super) fn set_timer_unref(&self, id: SlotId, unref: bool) {
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         timers.set_unref(id, unref);
         if let Some(sequence) = timers.slots.get(id).and_then(|timer| timer.place()) {
-            self.ready.set_unref(sequence, unref);
+            self.sources.ready.set_unref(sequence, unref);
         }
     }
 
     pub(super) fn set_watch_unref(&self, id: SlotId, unref: bool) {
-        let mut watchers = self.watchers.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
         watchers.set_unref(id, unref);
         if let Some(watch) = watchers.slots.get(id) {
-            self.ready.set_unref(watch.pending, unref);
+            self.sources.ready.set_unref(watch.pending, unref);
         }
     }
 
     /// Ends every source there is; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
-        while let Some((_, packed)) = self.ready.pop_before(self.ready.end()) {
+        while let Some((_, packed)) = self.sources.ready.pop_before(self.sources.ready.end()) {
             if let Some((rare, arg)) = packed.entry().as_soon() {
                 self.end_rare(rare, arg);
             }
@@ -321,31 +359,39 @@ impl Loop {
         self.finish_handed()?;
         // Objects before their parts.
         let mut from = 0;
-        while let Some(id) = self.next_after(&mut from, |from| self.objects.borrow().slots.first_from(from)) {
-            let removed = self.objects.borrow_mut().slots.remove(id);
+        while let Some(id) =
+            self.next_after(&mut from, |from| self.sources.objects.borrow().slots.first_from(from))
+        {
+            let removed = self.sources.objects.borrow_mut().slots.remove(id);
             if let Some(member) = removed {
-                self.end_rare(member.rare, member.callback.arg);
+                let handle = Handle::Slot(Kind::Object, id).to_raw();
+                self.end_source(handle, member.rare, member.callback.arg);
             }
         }
         from = 0;
-        while let Some(id) = self.next_after(&mut from, |from| self.timers.borrow().slots.first_from(from)) {
+        while let Some(id) =
+            self.next_after(&mut from, |from| self.sources.timers.borrow().slots.first_from(from))
+        {
             self.end_timer(id);
         }
         from = 0;
-        while let Some(id) = self.next_after(&mut from, |from| self.watchers.borrow().slots.first_from(from))
+        while let Some(id) =
+            self.next_after(&mut from, |from| self.sources.watchers.borrow().slots.first_from(from))
         {
             // The kernel is not told: the set is closed whole, and in a forked child it is
             // the parent's.
-            let removed = self.watchers.borrow_mut().remove(id);
+            let removed = self.sources.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {
-                self.end_rare(watch.rare, watch.arg);
+                self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.rare, watch.arg);
             }
         }
         from = 0;
-        while let Some(id) = self.next_after(&mut from, |from| self.hooks.borrow().slots.first_from(from)) {
-            let removed = self.hooks.borrow_mut().remove(id);
+        while let Some(id) =
+            self.next_after(&mut from, |from| self.sources.hooks.borrow().slots.first_from(from))
+        {
+            let removed = self.sources.hooks.borrow_mut().remove(id);
             if let Some(hook) = removed {
-                self.end_rare(hook.rare, hook.callback.arg);
+                self.end_source(Handle::Slot(Kind::Hook, id).to_raw(), hook.rare, hook.callback.arg);
             }
         }
         Ok(())

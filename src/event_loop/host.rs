@@ -8,18 +8,92 @@ use crate::event_loop::callback::WakeHook;
 use crate::event_loop::inbox::Remote;
 use crate::event_loop::timer::NEVER;
 use crate::sys::clock::Clock;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Who sees to it that the loop runs when there is something to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attendant {
+    /// A run on the stack.
+    Run,
+    /// Nobody: none is on the stack, or a callback has flushed or has run the loop itself.
+    Nobody,
+    /// Likewise, and a host is told of what changes, also by whoever brings work from another thread.
+    Host,
+}
+
+/// The host, if there is one, and what it knows.
+pub(super) struct Host {
+    attendant: Cell<Attendant>,
+    /// Somebody has asked for the host's descriptor.
+    is_embedded: Cell<bool>,
+    /// Changed by the loop's thread alone; `Relaxed` for those that ask without being it.
+    has_hook: AtomicBool,
+    /// There is something to do when the loop comes to rest: for a host, or as it is bound.
+    minds_rest: Cell<bool>,
+    /// The hook of a call from C is called when the guard against bugs is left: it may throw.
+    defers_hook: Cell<bool>,
+    /// It is to be called after this call. As `has_hook`.
+    owes_hook: AtomicBool,
+    /// What the hook knows.
+    told_deadline: Cell<u64>,
+    told_work: Cell<bool>,
+}
+
+impl Host {
+    pub(super) fn new(is_bound: bool) -> Host {
+        Host {
+            attendant: Cell::new(Attendant::Nobody),
+            is_embedded: Cell::new(false),
+            has_hook: AtomicBool::new(false),
+            minds_rest: Cell::new(is_bound),
+            defers_hook: Cell::new(false),
+            owes_hook: AtomicBool::new(false),
+            told_deadline: Cell::new(NEVER),
+            told_work: Cell::new(false),
+        }
+    }
+
+    /// Returns whether no run looks after the loop.
+    #[inline]
+    pub(super) fn is_resting(&self) -> bool {
+        self.attendant.get() != Attendant::Run
+    }
+
+    /// Returns whether a host is to be told of changes.
+    #[inline]
+    pub(super) fn is_told(&self) -> bool {
+        self.attendant.get() == Attendant::Host
+    }
+
+    /// Returns whether there is one.
+    #[inline]
+    fn is_there(&self) -> bool {
+        self.is_embedded.get() || self.has_hook.load(Ordering::Relaxed)
+    }
+}
 
 impl Loop {
     /// The descriptor that is readable when the loop has anything to do.
     pub fn fd(&self) -> Result<i32> {
         self.check()?;
-        let fd = self.poller.borrow_mut().embed()?;
-        self.is_embedded.set(true);
+        let fd = self.kernel.poller.borrow_mut().embed()?;
+        if !self.host.is_embedded.replace(true) {
+            let mut watchers = self.sources.watchers.borrow_mut();
+            // The numbers may be some that the user has closed: no watcher means them any more.
+            let numbers = self.kernel.poller.borrow().host_numbers();
+            numbers.into_iter().for_each(|number| self.detach(&mut watchers, number));
+            // Some may be paused that the kernel was not told of: they would wake a host.
+            for change in watchers.registrations_to_vec()? {
+                watchers.try_again(change.fd);
+            }
+        }
+        self.host.minds_rest.set(true);
         // (With a hook it hears them already, and may have told of one.)
-        if self.is_resting.get() && !self.hears_rings.get() {
+        if self.host.attendant.get() == Attendant::Nobody {
             self.hear_rings();
         }
-        self.settle()?;
+        self.flush()?;
         Ok(fd)
     }
 
@@ -29,7 +103,7 @@ impl Loop {
         if self.is_work_left() {
             return Ok(0);
         }
-        let left = match self.timers.borrow_mut().next() {
+        let left = match self.sources.timers.borrow_mut().next() {
             NEVER => NEVER,
             next => next.saturating_sub(self.clock.now()),
         };
@@ -41,8 +115,8 @@ impl Loop {
     pub fn flush(&self) -> Result<()> {
         self.check()?;
         self.settle()?;
-        if self.depth.get() > 0 && !self.is_resting.get() {
-            self.rest();
+        if self.runs.depth.get() > 0 && !self.host.is_resting() && self.rest() {
+            self.call_hook_of_call();
         }
         Ok(())
     }
@@ -52,14 +126,15 @@ impl Loop {
         self.check()?;
         let is_some = hook.is_some();
         self.shared.set_hook(hook)?;
-        self.has_hook.set(is_some);
+        self.host.has_hook.store(is_some, Ordering::Relaxed);
+        self.host.minds_rest.set(self.host.is_there() || self.access.bound_to.is_some());
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
-        if self.is_resting.get() && self.has_host() {
+        if self.host.is_resting() && self.host.is_there() {
             self.shared.ring_again();
             self.hear_rings();
         }
-        self.told_deadline.set(self.timers.borrow_mut().next());
-        self.told_work.set(self.is_work_left());
+        self.host.told_deadline.set(self.sources.timers.borrow_mut().next());
+        self.host.told_work.set(self.is_work_left());
         self.settle()
     }
 
@@ -71,25 +146,34 @@ impl Loop {
 
     /// In a forked child: the same sources with a kernel side of the child's own.
     pub fn after_fork(&self) -> Result<()> {
-        if self.process.is_current() {
+        if self.access.process.is_current() {
             return self.check();
         }
         if self.is_closed() {
             return Err(Error::CLOSED);
         }
         self.check_thread_after_fork()?;
-        let mut watchers = self.watchers.borrow_mut();
-        let registrations = watchers.registrations_to_vec()?;
+        self.shared.refuse_in_hook()?;
+        // (Harmless if something below fails.)
+        self.access.bound_to.move_here()?;
+        let mut watchers = self.sources.watchers.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
+        let mut registrations = watchers.registrations_to_vec()?;
+        // Another file may be behind a number by now, which nobody has asked to watch.
+        registrations.retain(|change| {
+            let is_same = poller.is_inherited(*change);
+            if !is_same {
+                self.detach(&mut watchers, change.fd);
+            }
+            is_same
+        });
         self.shared.renew_waker()?;
-        self.poller.borrow_mut().after_fork()?;
+        poller.after_fork(&registrations)?;
         self.shared.after_fork()?;
-        for change in registrations {
-            watchers.lost_registration(change.fd);
-        }
-        drop(watchers);
-        self.process.adopt();
+        drop((watchers, poller));
+        self.access.process.adopt();
         // Whoever rang before the fork told the parent: here nobody has been told.
-        if self.hears_rings.get() {
+        if self.host.is_told() {
             self.shared.end_run();
         }
         // What cannot be told now (no memory) is told before the next wait.
@@ -100,86 +184,123 @@ impl Loop {
     /// A source was made or changed: if a host relies on the loop now, it is told.
     #[inline]
     pub(super) fn changed(&self) {
-        if self.tells_host.get() {
+        if self.host.is_told() {
             // What cannot be told now (no memory) is told before the next wait.
             let _ = self.settle();
             self.call_hook_for_news();
         }
     }
 
-    /// No run looks after the loop from now on: its host does.
+    /// No run looks after the loop from now on: its host does. Returns whether the hook is to be called
+    /// as soon as all is in order.
     #[inline]
-    pub(super) fn rest(&self) {
-        self.is_resting.set(true);
-        if self.has_host() {
-            let _ = self.guarded(|| self.rest_with_host());
+    pub(super) fn rest(&self) -> bool {
+        if !self.host.is_resting() {
+            self.host.attendant.set(Attendant::Nobody);
+        }
+        self.host.minds_rest.get() && self.rest_otherwise()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rest_otherwise(&self) -> bool {
+        match self.host.is_there() {
+            true => self.guarded(|| Ok(self.rest_with_host())).unwrap_or(false),
+            false => {
+                self.set_plain_here();
+                false
+            }
+        }
+    }
+
+    /// A run that ends brings work to the host, no guard against bugs being on the stack.
+    pub(super) fn call_hook(&self) {
+        self.shared.call_hook();
+    }
+
+    /// A call between runs brings work to the host.
+    fn call_hook_of_call(&self) {
+        match self.host.defers_hook.get() {
+            true => self.host.owes_hook.store(true, Ordering::Relaxed),
+            false => self.shared.call_hook(),
+        }
+    }
+
+    /// The loop is called from C, each time under a guard that no exception may pass: after each
+    /// call the hook is called that [`Loop::owes_hook`].
+    pub(crate) fn defer_hook(&self) {
+        self.host.defers_hook.set(true);
+    }
+
+    /// Returns whether [`Loop::call_owed_hook`] is to follow. Any thread may ask.
+    #[inline]
+    pub(crate) fn owes_hook(&self) -> bool {
+        self.host.owes_hook.load(Ordering::Relaxed)
+    }
+
+    /// Calls the hook that is owed. It may throw.
+    #[cold]
+    pub(crate) fn call_owed_hook(&self) {
+        if self.check().is_ok() && self.host.owes_hook.swap(false, Ordering::Relaxed) {
+            self.shared.call_hook();
         }
     }
 
     /// From now on whoever brings work tells the host. (Nobody is told at the rest of a loop
     /// without one: its next run looks for work before it waits.)
     fn hear_rings(&self) {
-        self.hears_rings.set(true);
+        self.host.attendant.set(Attendant::Host);
         self.shared.end_run();
     }
 
-    #[inline(never)]
-    fn rest_with_host(&self) -> Result<()> {
+    fn rest_with_host(&self) -> bool {
         self.hear_rings();
-        if !self.process.is_current() {
+        if !self.access.process.is_current() {
             // A callback has forked, and this is the child: the rest is the parent's.
-            return Ok(());
+            return false;
         }
-        let settled = self.settle();
-        self.told_deadline.set(self.timers.borrow_mut().next());
-        self.told_work.set(self.is_work_left());
+        // What cannot be told now (no memory) is told before the next wait.
+        let _ = self.settle();
+        self.host.told_deadline.set(self.sources.timers.borrow_mut().next());
+        self.host.told_work.set(self.is_work_left());
         // Posts that came while the run ended, too late for it, with nobody told.
-        if self.shared.has_something() {
-            self.shared.call_hook();
-        }
-        settled
+        self.has_requests()
     }
 
     /// A run looks after the loop again.
     #[inline]
     pub(super) fn stop_resting(&self) {
-        self.is_resting.set(false);
-        if self.hears_rings.get() {
-            self.hear_no_rings();
+        match self.host.is_told() {
+            true => self.hear_no_rings(),
+            false => self.host.attendant.set(Attendant::Run),
         }
     }
 
     #[inline(never)]
     fn hear_no_rings(&self) {
-        self.hears_rings.set(false);
-        self.tells_host.set(false);
+        self.host.attendant.set(Attendant::Run);
         self.set_plain_here();
         self.shared.begin_run();
     }
 
-    #[inline]
-    fn has_host(&self) -> bool {
-        self.is_embedded.get() || self.has_hook.get()
-    }
-
     /// Passes everything on that the host's descriptor depends on.
     fn settle(&self) -> Result<()> {
-        self.tells_host.set(self.is_resting.get() && self.has_host());
         self.set_plain_here();
-        let mut watchers = self.watchers.borrow_mut();
-        let mut poller = self.poller.borrow_mut();
-        if self.is_embedded.get() {
+        let mut watchers = self.sources.watchers.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
+        if self.host.is_embedded.get() {
             self.end_ghosts_for_host(&mut watchers, &mut poller);
         }
-        let told = self.tell_kernel(&mut watchers, &poller);
+        let told = self.tell_kernel(&mut watchers, &poller, self.host.is_embedded.get());
         drop(watchers);
-        if !self.is_embedded.get() {
+        if !self.host.is_embedded.get() {
             return told;
         }
         let deadline = match self.clock {
-            Clock::System => self.timers.borrow_mut().next(),
+            Clock::System => self.sources.timers.borrow_mut().next(),
             Clock::Virtual { .. } => NEVER,
         };
+        let deadline = deadline.min(self.next_renewal());
         // Also when the kernel has no room for a change: the host must hear of the rest, and comes to
         // try again.
         poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)
@@ -187,28 +308,29 @@ impl Loop {
 
     /// Would a run that must not wait find something, descriptors aside?
     fn is_work_left(&self) -> bool {
-        if !self.ready.is_empty()
-            || self.shared.has_something()
-            || !self.incoming.0.is_empty()
-            || self.watchers.borrow().has_always()
+        if !self.sources.ready.is_empty()
+            || self.has_requests()
+            || !self.sources.releases.is_empty()
+            || !self.sources.incoming.0.is_empty()
+            || self.sources.watchers.borrow().has_always()
         {
             return true;
         }
-        let next = self.timers.borrow_mut().next();
+        let next = self.sources.timers.borrow_mut().next();
         // (In real time the host's timerfd tells.)
         self.clock.is_virtual() && next != NEVER && next <= self.clock.now()
     }
 
     /// The hook is told of work and of an earlier deadline, as far as they are news.
     fn call_hook_for_news(&self) {
-        let deadline = self.timers.borrow_mut().next();
-        let earlier = deadline < self.told_deadline.replace(deadline);
+        let deadline = self.sources.timers.borrow_mut().next();
+        let earlier = deadline < self.host.told_deadline.replace(deadline);
         let work = self.is_work_left();
         // Also when there is none any more: what comes next is news again.
-        let told = self.told_work.replace(work);
+        let told = self.host.told_work.replace(work);
         let more = work && !told;
         if earlier || more {
-            self.shared.call_hook();
+            self.call_hook_of_call();
         }
     }
 }

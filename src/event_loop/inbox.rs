@@ -6,7 +6,7 @@
 
 use crate::base::counted::{Counted, try_box};
 use crate::base::ring::Ring;
-use crate::base::sync::{AtomicBool, AtomicPtr, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering};
 use crate::error::{Error, Result};
 use crate::event_loop::callback::{Callback, Release, WakeHook};
 use crate::event_loop::doorbell::{Doorbell, HookCell, Tell};
@@ -41,20 +41,38 @@ struct Inbox {
     closed: bool,
 }
 
+/// Which runs are to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// None.
+    No,
+    /// The innermost.
+    One,
+    /// All that are on the stack.
+    All,
+}
+
+/// Bits of `Shared::stop`.
+const STOP_ONE: u8 = 1;
+const STOP_ALL: u8 = 2;
+
 /// The flags are `Relaxed`: whoever sets one rings afterwards, and the doorbell orders the two
 /// (or, for what the posts are, the lock). A flag that is seen early does no harm.
 pub struct Shared {
     doorbell: Doorbell,
     hook: HookCell<WakeHook>,
-    stop: AtomicBool,
+    stop: AtomicU8,
     /// Somebody called `wake`, which ends a wait even with nothing to do.
     wake: AtomicBool,
     /// There is something in the inbox.
     has_posts: AtomicBool,
     /// A boxed mutex: a forked child may find it locked for ever, and then takes another.
     inbox: AtomicPtr<Mutex<Inbox>>,
-    /// How many remotes keep `loop_run` going.
+    /// How many remotes keep `loop_run` going: those that were made since the last fork.
     remotes: AtomicUsize,
+    /// How often a child has adopted the loop: the threads that had the remotes of before are the
+    /// parent's.
+    forks: AtomicUsize,
     waker: Waker,
     process: Process,
     /// A post may have no callback.
@@ -70,11 +88,12 @@ impl Shared {
         Counted::new(Shared {
             doorbell: Doorbell::new(),
             hook: HookCell::new(),
-            stop: AtomicBool::new(false),
+            stop: AtomicU8::new(0),
             wake: AtomicBool::new(false),
             has_posts: AtomicBool::new(false),
             inbox: AtomicPtr::new(Box::into_raw(new_inbox()?)),
             remotes: AtomicUsize::new(0),
+            forks: AtomicUsize::new(0),
             waker,
             process,
             is_pulled,
@@ -133,9 +152,27 @@ impl Shared {
     /// Any thread, signal handlers too: the innermost run ends.
     pub fn stop(&self) -> Result<()> {
         self.check()?;
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop.fetch_or(STOP_ONE, Ordering::Relaxed);
         self.ring();
         Ok(())
+    }
+
+    /// Any thread, signal handlers too: every run on the stack ends.
+    pub fn stop_all(&self) -> Result<()> {
+        self.check()?;
+        self.ask_to_stop_all();
+        self.ring();
+        Ok(())
+    }
+
+    /// The loop's thread, which is awake: the request is passed on to the next run outside.
+    pub fn ask_to_stop_all(&self) {
+        self.stop.fetch_or(STOP_ALL, Ordering::Relaxed);
+    }
+
+    /// The loop's thread: the request is not for the run that begins.
+    pub fn take_stop_all(&self) {
+        self.stop.fetch_and(!STOP_ALL, Ordering::Relaxed);
     }
 
     /// Any thread, signal handlers too: a wait ends.
@@ -160,14 +197,19 @@ impl Shared {
         }
     }
 
-    /// Tells the host that there is work, once until the next run.
+    /// Tells the host that there is work, once until the next run. It may throw.
     pub fn call_hook(&self) {
         self.hook.call_once(|hook| hook.call());
     }
 
     /// Is the calling thread inside the hook, and so must neither replace it nor end the loop?
     pub fn refuse_in_hook(&self) -> Result<()> {
-        if self.hook.is_called_here() { Err(Error::DEADLOCK) } else { Ok(()) }
+        let is_inside = match self.process.is_current() {
+            true => self.hook.is_called_here(),
+            // Nobody but this thread can be inside it in a child.
+            false => self.hook.is_surely_called_here(),
+        };
+        if is_inside { Err(Error::DEADLOCK) } else { Ok(()) }
     }
 
     pub fn set_hook(&self, hook: Option<WakeHook>) -> Result<()> {
@@ -213,13 +255,16 @@ impl Shared {
 
     #[inline]
     pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) != 0
     }
 
     /// Uses the request to stop up.
-    #[inline]
-    pub fn take_stop(&self) -> bool {
-        self.is_stopping() && self.stop.swap(false, Ordering::Relaxed)
+    pub fn take_stop(&self) -> Stop {
+        match self.stop.swap(0, Ordering::Relaxed) {
+            0 => Stop::No,
+            bits if bits & STOP_ALL != 0 => Stop::All,
+            _ => Stop::One,
+        }
     }
 
     #[inline]
@@ -227,9 +272,15 @@ impl Shared {
         self.has_posts.load(Ordering::Relaxed)
     }
 
-    /// Has anything been asked for that a run has to look after?
-    pub fn has_something(&self) -> bool {
-        self.has_posts() || self.is_stopping() || self.is_woken()
+    /// Has anything been asked for that a run has to look after? Of requests to stop those up to
+    /// `stop` count.
+    pub fn has_something(&self, stop: Stop) -> bool {
+        let bits = match stop {
+            Stop::No => 0,
+            Stop::One => STOP_ONE,
+            Stop::All => STOP_ONE | STOP_ALL,
+        };
+        self.has_posts() || self.is_woken() || self.stop.load(Ordering::Relaxed) & bits != 0
     }
 
     /// Is there a post, or may one still come?
@@ -279,6 +330,9 @@ impl Shared {
             self.has_posts.store(false, Ordering::Relaxed);
         }
         self.ring_again();
+        // Relaxed: the child has no other thread yet.
+        self.remotes.store(0, Ordering::Relaxed);
+        self.forks.fetch_add(1, Ordering::Relaxed);
         self.process.adopt();
         Ok(())
     }
@@ -297,7 +351,11 @@ impl Drop for Shared {
 }
 
 /// A sender that may outlive its loop.
-pub struct Remote(Counted<Shared>);
+pub struct Remote {
+    shared: Counted<Shared>,
+    /// `Shared::forks` when it was made: since another fork it is not counted any more.
+    forks: usize,
+}
 
 impl Remote {
     /// One more sender for a loop; see `Loop::remote`.
@@ -305,20 +363,23 @@ impl Remote {
         // Counted first: one that finds no memory is dropped, and then counted off.
         // Relaxed: this thread is the loop's, which is all that looks at the number.
         shared.remotes.fetch_add(1, Ordering::Relaxed);
-        try_box(Remote(shared.clone()))
+        let forks = shared.forks.load(Ordering::Relaxed);
+        try_box(Remote { shared: shared.clone(), forks })
     }
 
     /// Any thread. Nothing is taken when it fails.
     pub fn post(&self, post: Post) -> Result<()> {
-        self.0.post(post)
+        self.shared.post(post)
     }
 }
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // Release: who sees it gone sees what it posted (`awaits_posts`).
-        self.0.remotes.fetch_sub(1, Ordering::Release);
+        if self.forks == self.shared.forks.load(Ordering::Relaxed) {
+            // Release: who sees it gone sees what it posted (`awaits_posts`).
+            self.shared.remotes.fetch_sub(1, Ordering::Release);
+        }
         // The loop may have waited for nothing else.
-        let _ = self.0.wake();
+        let _ = self.shared.wake();
     }
 }

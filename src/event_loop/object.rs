@@ -22,6 +22,7 @@ use crate::event_loop::callback::IoCallback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::side_table::RareRef;
 use crate::event_loop::timer::{NEVER, Timer};
+use crate::event_loop::watch::CLOSED;
 use crate::sources::list::AnyObject;
 use std::ffi::c_void;
 
@@ -150,7 +151,7 @@ impl Parts<'_> {
     /// Watches a descriptor.
     pub fn watch(&mut self, part: u8, fd: i32, events: u32) -> Result<()> {
         let id = self.on.add_watch(fd, events, callbacks::of_watcher(self.id_of(part)))?;
-        let mut watchers = self.on.watchers.borrow_mut();
+        let mut watchers = self.on.sources.watchers.borrow_mut();
         watchers.set_part(id);
         watchers.set_unref(id, self.unref);
         self.handles[usize::from(part)] = Handle::Slot(Kind::Watch, id).to_raw();
@@ -160,18 +161,18 @@ impl Parts<'_> {
     /// Gives a part's timer a deadline; makes it first, if there is none.
     pub fn arm(&mut self, part: u8, deadline: u64) -> Result<()> {
         let place = &mut self.handles[usize::from(part)];
-        let mut timers = self.on.timers.borrow_mut();
+        let mut timers = self.on.sources.timers.borrow_mut();
         if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(*place)
             && let Some(timer) = timers.slots.get(id)
         {
             if let Some(sequence) = timer.place() {
-                self.on.ready.discard(sequence);
+                self.on.sources.ready.discard(sequence);
             }
             timers.schedule(id, deadline);
             return Ok(());
         }
         timers.set_time_if_empty(|| self.on.clock.now());
-        let rare = self.on.rares.borrow_mut().of_parts()?;
+        let rare = self.on.sources.rares.borrow_mut().of_parts()?;
         let part = PartId { object: self.id, part };
         let id = timers.insert_part(deadline, callbacks::of_timer(part), rare)?;
         timers.set_unref(id, self.unref);
@@ -184,9 +185,18 @@ impl Parts<'_> {
         let Some(Handle::Slot(Kind::Watch, id)) = Handle::from_raw(self.handles[usize::from(part)]) else {
             return 0;
         };
-        let watchers = self.on.watchers.borrow();
-        let Some(watch) = watchers.slots.get(id).filter(|watch| !watch.is_detached()) else { return 0 };
-        watch.share_of(self.on.poller.borrow().look(watch.fd, watch.mask()))
+        let mut watchers = self.on.sources.watchers.borrow_mut();
+        let Some(watch) = watchers.slots.get(id) else { return 0 };
+        let (fd, mask) = (watch.fd, watch.mask());
+        if watch.is_detached() {
+            return CLOSED;
+        }
+        if !self.on.is_same_file(&watchers, fd).unwrap_or(true) {
+            self.on.detach(&mut watchers, fd);
+            return CLOSED;
+        }
+        let reported = self.on.kernel.poller.borrow().look(fd, mask);
+        watchers.slots.get(id).map_or(0, |watch| watch.share_of(reported))
     }
 }
 
@@ -199,7 +209,7 @@ impl Loop {
         start: impl FnOnce(&mut Parts<'_>) -> Result<()>,
     ) -> Result<RawHandle> {
         self.may_be_pulled(callback.is_pulled())?;
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         let id = objects.slots.insert(Member { object, callback, ..Member::default() })?;
         let mut handles = [0; PARTS];
         let started = start(&mut Parts { on: self, id, handles: &mut handles, unref: false });
@@ -225,15 +235,15 @@ impl Loop {
             return;
         }
         // The part stays current for dispatch, which finishes it.
-        let part = self.current.get();
-        self.current.set(Current { arg: callback.arg, ..current });
+        let part = self.runs.current.get();
+        self.runs.current.set(Current { arg: callback.arg, ..current });
         callback.call(self, current.handle, told.what, told.result, told.data);
         self.finish_current();
-        self.current.set(part);
+        self.runs.current.set(part);
     }
 
     fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Told, IoCallback)> {
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         let member = objects.slots.get_mut(id).filter(|member| member.state == State::Active)?;
         let Member { object, parts, unref, .. } = member;
         match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
@@ -249,7 +259,7 @@ impl Loop {
     /// Ends an object. In the callback of its last event that has happened already; an event that
     /// was handed out is void.
     pub(super) fn cancel_object(&self, id: SlotId) {
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         if let Some(member) = objects.slots.get_mut(id).filter(|member| member.state != State::Active) {
             member.state = State::Ended;
             return;
@@ -257,12 +267,13 @@ impl Loop {
         let Some(member) = objects.slots.remove(id) else { return };
         drop(objects);
         self.end_parts(member.parts);
-        self.end_rare(member.rare, member.callback.arg);
+        let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.end_source(handle, member.rare, member.callback.arg);
     }
 
     /// The callback of an object has returned.
     pub(super) fn finish_object(&self, id: SlotId, handle: RawHandle) {
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         let has_ended = |member: &Member| member.state != State::Active;
         if !objects.slots.get(id).is_some_and(has_ended) || self.is_on_outer_stack(handle) {
             return;
@@ -287,16 +298,16 @@ impl Loop {
     }
 
     fn end_part_timer(&self, id: SlotId) {
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         if let Some(sequence) = timers.slots.get(id).and_then(|timer| timer.place()) {
-            self.ready.discard(sequence);
+            self.sources.ready.discard(sequence);
         }
         timers.remove(id);
     }
 
     /// Says whether an object keeps [`Loop::run`] going: its parts do.
     pub(super) fn set_object_unref(&self, id: SlotId, unref: bool) {
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         let member = objects.slots.at(id.index);
         member.unref = unref;
         for handle in member.parts {
@@ -310,17 +321,17 @@ impl Loop {
 
     /// Will it call its user, as things are? Or has its event been handed out, and stands?
     pub(super) fn is_object_active(&self, id: SlotId) -> bool {
-        self.objects.borrow().slots.get(id).is_some_and(|member| member.state != State::Ended)
+        self.sources.objects.borrow().slots.get(id).is_some_and(|member| member.state != State::Ended)
     }
 
     /// The last event of an object has been handed out.
     pub(super) fn set_object_handed_out(&self, id: SlotId) {
-        self.objects.borrow_mut().slots.at(id.index).state = State::HandedOut;
+        self.sources.objects.borrow_mut().slots.at(id.index).state = State::HandedOut;
     }
 
     /// Gives an operation another deadline.
     pub(super) fn set_object_deadline(&self, id: SlotId, deadline: u64) -> Result<()> {
-        let mut objects = self.objects.borrow_mut();
+        let mut objects = self.sources.objects.borrow_mut();
         let is_active = |member: &&mut Member| member.state == State::Active;
         let member = objects.slots.get_mut(id).filter(is_active).ok_or(Error::STALE)?;
         let Member { object, parts, unref, .. } = member;
@@ -330,20 +341,22 @@ impl Loop {
 
     /// When an operation's deadline is; [`NEVER`] if it has none, `None` when it has ended.
     pub(super) fn object_deadline(&self, id: SlotId) -> Result<Option<u64>> {
-        let objects = self.objects.borrow();
+        let objects = self.sources.objects.borrow();
         let member = objects.slots.get(id).ok_or(Error::STALE)?;
         if member.state != State::Active {
             return Ok(None);
         }
         Ok(match Handle::from_raw(member.parts[usize::from(member.object.deadline())]) {
-            Some(Handle::Slot(Kind::Timer, id)) => self.timers.borrow().slots.get(id).map(Timer::deadline),
+            Some(Handle::Slot(Kind::Timer, id)) => {
+                self.sources.timers.borrow().slots.get(id).map(Timer::deadline)
+            }
             _ => Some(NEVER),
         })
     }
 
     /// Is what this part's object has to say handed out?
     pub(super) fn is_part_pulled(&self, part: PartId) -> bool {
-        let objects = self.objects.borrow();
+        let objects = self.sources.objects.borrow();
         objects.slots.get(part.object).is_some_and(|member| member.callback.is_pulled())
     }
 }

@@ -125,10 +125,10 @@ impl Loop {
         let run = Run::begin(self)?;
         let mut limit = if timeout == Some(0) { Limit::Poll } else { Limit::Forever };
         let rest = handed.borrow().end;
-        if self.ready.peek_before(rest).is_none() {
+        if self.sources.ready.peek_before(rest).is_none() {
             limit = self.limit(timeout);
             self.wait_for_events(capacity, limit)?;
-            handed.borrow_mut().end = self.ready.end();
+            handed.borrow_mut().end = self.sources.ready.end();
         }
         let end = handed.borrow().end;
         let mut count = 0;
@@ -139,7 +139,7 @@ impl Loop {
                 Err(_) => break,
                 Ok(()) => {}
             }
-            let Some((sequence, packed)) = self.ready.pop_before(end) else { break };
+            let Some((sequence, packed)) = self.sources.ready.pop_before(end) else { break };
             // One that turns out to be stale may be followed by a callback: look again.
             let Some(call) = self.guarded(|| Ok(self.take(sequence, packed.entry())))? else { continue };
             match self.hand_out(call) {
@@ -170,8 +170,8 @@ impl Loop {
     /// The first two lines of a turn.
     fn wait_for_events(&self, capacity: usize, limit: Limit) -> Result<()> {
         self.guarded(|| {
-            let watchers = self.watchers.borrow().slots.len();
-            self.poller.borrow_mut().make_room(watchers, capacity);
+            let watchers = self.sources.watchers.borrow().slots.len();
+            self.kernel.poller.borrow_mut().make_room(watchers, capacity);
             Ok(())
         })?;
         let owes = self.pull.as_ref().is_some_and(|handed| handed.borrow().owes_interrupt);
@@ -196,9 +196,9 @@ impl Loop {
 
     /// Makes a hook without a callback ready, unless it is.
     pub(super) fn push_interrupt(&self, id: SlotId) -> Result<()> {
-        let mut hooks = self.hooks.borrow_mut();
+        let mut hooks = self.sources.hooks.borrow_mut();
         let Some(hook) = hooks.slots.get_mut(id).filter(|hook| hook.pending == 0) else { return Ok(()) };
-        let pushed = self.ready.push(Entry::Hook { id });
+        let pushed = self.sources.ready.push(Entry::Hook { id });
         match pushed {
             Ok(sequence) => hook.pending = sequence,
             Err(_) => self.with_pull(|handed| handed.owes_interrupt = true),
@@ -207,7 +207,7 @@ impl Loop {
     }
 
     pub(super) fn take_hook(&self, id: SlotId) -> Option<Call> {
-        let mut hooks = self.hooks.borrow_mut();
+        let mut hooks = self.sources.hooks.borrow_mut();
         let hook = hooks.slots.get_mut(id)?;
         hook.pending = 0;
         let callback = hook.callback;
@@ -223,14 +223,14 @@ impl Loop {
 
     /// Is the next entry of the snapshot one without a callback?
     fn is_next_pulled(&self, end: u64) -> bool {
-        let next = self.ready.peek_before(end);
+        let next = self.sources.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
             Some(Entry::RareSoon { rare, arg, .. }) => {
-                self.rares.borrow_mut().soon(rare, arg).is_some_and(Callback::is_pulled)
+                self.sources.rares.borrow_mut().soon(rare, arg).is_some_and(Callback::is_pulled)
             }
             Some(Entry::Watch { id, .. }) => {
-                let mut watchers = self.watchers.borrow_mut();
+                let mut watchers = self.sources.watchers.borrow_mut();
                 let watch = watchers.slots.at(id.index);
                 match watch.is_part() {
                     true => self.is_part_pulled(PartId::from_arg(watch.callback.arg)),
@@ -238,8 +238,8 @@ impl Loop {
                 }
             }
             Some(Entry::Timer { id, .. }) => {
-                let mut timers = self.timers.borrow_mut();
-                match self.rares.borrow_mut().period(timers.rare(id)) {
+                let mut timers = self.sources.timers.borrow_mut();
+                match self.sources.rares.borrow_mut().period(timers.rare(id)) {
                     Some(period) => period.callback.is_pulled(),
                     None => {
                         let callback = timers.callback(id);
@@ -267,15 +267,15 @@ impl Loop {
             }
             _ => return Err(call),
         };
-        let current = self.current.get();
-        self.current.clear();
+        let current = self.runs.current.get();
+        self.runs.current.clear();
         let mut pulled = Pulled { handle: current.handle, arg, news };
         if let (News::Soon, Some(handed)) = (news, &self.pull) {
             let mut handed = handed.borrow_mut();
             match Handle::from_raw(current.handle) {
                 Some(Handle::Slot(Kind::Timer, id)) => {
                     handed.timers.push(id);
-                    self.timers.borrow_mut().slots.at(id.index).set_state(State::HandedOut);
+                    self.sources.timers.borrow_mut().slots.at(id.index).set_state(State::HandedOut);
                     pulled.news = News::Timer;
                 }
                 Some(Handle::Slot(..)) => pulled.news = News::Interrupt,

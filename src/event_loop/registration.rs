@@ -7,14 +7,8 @@ use crate::error::{Error, Result};
 use crate::event_loop::callback::FdCallback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::ready::{Entry, Ready};
-use crate::event_loop::watch::{self, Change, EDGE, Report, Watch, Watchers, What};
-use crate::sys::clock::monotonic;
+use crate::event_loop::watch::{self, CLOSED, Change, EDGE, Report, Watch, Watchers, What};
 use crate::sys::{Event, Poller, Timeout};
-
-/// A set is renewed at most once in this time, and may take a hundredth of all time.
-const GHOST_PAUSE: u64 = 100_000_000;
-/// While a renewal has to wait, the kernel is asked once in this time.
-const GHOST_NAP: u64 = 1_000_000;
 
 /// What a wait brought.
 pub(super) struct Asked {
@@ -32,18 +26,6 @@ struct Collected {
     pushed: Result<()>,
 }
 
-/// Events of files that are closed here and live on elsewhere.
-#[derive(Clone, Copy)]
-pub(super) struct Ghosts {
-    haunting: bool,
-    /// When the set may be renewed again.
-    next_renewal: u64,
-}
-
-impl Ghosts {
-    pub const NONE: Ghosts = Ghosts { haunting: false, next_renewal: 0 };
-}
-
 impl Loop {
     /// Watches a descriptor; see `loop_watch_fd` in the header.
     pub fn watch_fd(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<RawHandle> {
@@ -58,11 +40,12 @@ impl Loop {
     /// A watcher, of a user's or of an object's.
     pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
         // The loop's own descriptors are nobody's to watch: the number was never the user's.
-        let mut poller = self.poller.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
         if fd < 0 || poller.owns(fd) {
             return Err(Error::BAD_FD);
         }
-        let mut watchers = self.watchers.borrow_mut();
+        let mask = mask & !watch::NOW;
+        let mut watchers = self.sources.watchers.borrow_mut();
         let id = watchers.insert(fd, mask, callback, |most| poller.expect(most))?;
         if let Err(error) = self.register(&mut watchers, &poller, (id, mask), fd) {
             watchers.slots.release(id);
@@ -85,7 +68,7 @@ impl Loop {
         if let Err(error) = poller.change(addition) {
             return self.register_otherwise(watchers, poller, (id, mask), addition, error);
         }
-        let added = watchers.added(id, mask, addition, |sequence| self.ready.discard(sequence));
+        let added = watchers.added(id, mask, addition, |id, watch| self.let_go(id, watch));
         if added.is_err() {
             let _ = poller.change(Change { what: What::Remove, ..addition });
         }
@@ -111,6 +94,7 @@ impl Loop {
             }
             if !watchers.is_registered(fd) {
                 // A ghost that has come back to its number.
+                self.detach(watchers, fd);
                 let change = Change { what: What::Modify, ..addition };
                 poller.change(change)?;
                 watchers.told(change);
@@ -120,10 +104,17 @@ impl Loop {
         }
         if error.is_os(libc::EPERM) && mask & watch::ALWAYS != 0 {
             watchers.prepare(fd)?;
-            if !watchers.is_registered(fd) && watchers.is_busy(fd, mask, None) {
+            let file = poller.file(fd)?;
+            let shares = watchers.always_file(fd) == Some(file);
+            if shares && watchers.is_busy(fd, mask, None) {
                 return Err(Error::BUSY);
             }
-            return watchers.always(fd, id, |sequence| self.ready.discard(sequence));
+            return watchers.always(fd, file, id, |id, watch| self.let_go(id, watch));
+        }
+        let is_none = error.is_os(libc::EBADF);
+        if is_none || error.is_os(libc::EPERM) && watchers.is_registered(fd) {
+            // Whatever was watched under this number was closed.
+            self.detach(watchers, fd);
         }
         Err(error)
     }
@@ -135,16 +126,17 @@ impl Loop {
             return None;
         }
         let id = Handle::slot_from_raw(Kind::Watch, handle)?;
-        self.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
+        self.sources.watchers.try_borrow_mut().ok()?.set_plain_mask(id, mask).then_some(())
     }
 
     /// Gives a watcher another mask; see `loop_watch_update` in the header.
     pub fn update_watch(&self, handle: RawHandle, mask: u32) -> Result<()> {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
-        let mut watchers = self.watchers.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
         let watch = watchers.get_users(id).ok_or(Error::STALE)?;
         check_mask(mask)?;
+        let (mask, now) = (mask & !watch::NOW, mask & watch::NOW != 0);
         let (fd, pending) = (watch.fd, watch.pending);
         if watch.is_detached() {
             return Err(Error::BAD_FD);
@@ -159,14 +151,33 @@ impl Loop {
         if pending != 0 {
             self.narrow_pending(watchers.slots.at(id.index));
         }
+        let told = if now { self.tell_kernel_now(&mut watchers, fd) } else { Ok(()) };
         drop(watchers);
         self.changed();
-        Ok(())
+        told
+    }
+
+    /// Tells the kernel what is asked of a descriptor, whether it knows already or not. If it says
+    /// that the file is gone, that is the answer.
+    fn tell_kernel_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
+        let poller = self.kernel.poller.borrow();
+        let told = match (watchers.always_file(fd), watchers.change_now(fd)) {
+            (Some(file), _) => match poller.file(fd) {
+                Ok(other) if other != file => Err(Error::NO_FILE),
+                answer => answer.map(drop),
+            },
+            (None, Some(change)) => poller.change(change).map(|()| watchers.told(change)),
+            (None, None) => Ok(()),
+        };
+        if told.is_err_and(|error| !error.is_shortage()) {
+            self.detach(watchers, fd);
+        }
+        told
     }
 
     /// Takes from a watcher's ready entry what it no longer asks for.
     fn narrow_pending(&self, watch: &mut Watch) {
-        let ready = &self.ready;
+        let ready = &self.sources.ready;
         let Some(Entry::Watch { id, events, unref }) = ready.get(watch.pending) else { return };
         match watch.share_of(events) {
             0 => {
@@ -181,38 +192,45 @@ impl Loop {
     pub fn watch_events(&self, handle: RawHandle) -> Result<u32> {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
-        let watchers = self.watchers.borrow();
-        Ok(watchers.get_users(id).ok_or(Error::STALE)?.mask())
+        let watchers = self.sources.watchers.borrow();
+        match watchers.get_users(id).ok_or(Error::STALE)? {
+            watch if watch.is_detached() => Err(Error::BAD_FD),
+            watch => Ok(watch.mask()),
+        }
     }
 
     pub(super) fn end_watch(&self, id: SlotId) -> Result<()> {
-        let removed = self.watchers.borrow_mut().remove(id);
+        let removed = self.sources.watchers.borrow_mut().remove(id);
         let removed = removed.ok_or(Error::STALE)?;
         if removed.pending != 0 {
-            self.ready.discard(removed.pending);
+            self.sources.ready.discard(removed.pending);
         }
         if let Some(change) = removed.change {
             // Told by the cancel itself, since a child may hold the file. The kernel knows
             // nothing of it any more if the descriptor was closed before.
-            let _ = self.poller.borrow().change(change);
+            let _ = self.kernel.poller.borrow().remove(change);
         }
-        self.end_rare(removed.rare, removed.arg);
+        self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
         Ok(())
     }
 
     /// One call of the kernel: first it is told what changed, then it is asked.
     #[inline(always)] // without a word about time where it only polls
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
-        let mut watchers = self.watchers.borrow_mut();
-        let mut poller = self.poller.borrow_mut();
+        let mut watchers = self.sources.watchers.borrow_mut();
+        let mut poller = self.kernel.poller.borrow_mut();
         let (mut timeout, mut napped) = (timeout, Ok(()));
-        if self.ghosts.get().haunting {
-            napped = self.end_ghosts(&mut watchers, &mut poller, timeout);
+        if self.kernel.ghosts.get().needs_care {
+            napped = self.take_care(&mut watchers, &mut poller, timeout);
             // A ghost that reports nothing just now must not make the wait twice as long.
             timeout = Timeout::Poll;
         }
         if watchers.has_changes() {
-            self.tell_kernel(&mut watchers, &poller)?;
+            self.tell_kernel(&mut watchers, &poller, false)?;
+            if !self.sources.ready.is_empty() {
+                // Somebody is told that a file was closed.
+                timeout = Timeout::Poll;
+            }
         }
         let may_sleep = timeout == Timeout::Poll || self.shared.fall_asleep();
         let waited = poller.wait(if may_sleep { timeout } else { Timeout::Poll }).and(napped);
@@ -242,9 +260,9 @@ impl Loop {
         error
     }
 
-    /// Passes on what changed since the last wait.
-    pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
-        while let Some(change) = watchers.next_change() {
+    /// Passes on what changed since the last wait; `all`: pauses, too.
+    pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller, all: bool) -> Result<()> {
+        while let Some(change) = watchers.next_change(all) {
             let mut result = poller.change(change);
             if result.is_err_and(|error| error.is_os(libc::EEXIST)) {
                 result = poller.change(Change { what: What::Modify, ..change });
@@ -262,15 +280,44 @@ impl Loop {
         Ok(())
     }
 
-    fn detach(&self, watchers: &mut Watchers, fd: i32) {
-        watchers.detach_all(fd, |sequence| self.ready.discard(sequence));
+    /// The file behind `fd` is gone.
+    pub(super) fn detach(&self, watchers: &mut Watchers, fd: i32) {
+        watchers.detach_all(fd, |id, watch| self.let_go(id, watch));
+        if watchers.owes() {
+            self.see_owed();
+        }
+    }
+
+    /// A watcher's file is gone: what it has in the ready queue is void, and it is told so if it
+    /// asks for that.
+    #[cold]
+    pub(super) fn let_go(&self, id: SlotId, watch: &mut Watch) -> Result<()> {
+        let pending = std::mem::take(&mut watch.pending);
+        if pending != 0 {
+            self.sources.ready.discard(pending);
+        }
+        if watch.mask() & CLOSED != 0 {
+            let entry = Entry::Watch { id, events: CLOSED, unref: watch.is_unref() };
+            watch.pending = self.sources.ready.push(entry)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a number still means the file that is watched under it.
+    pub(super) fn is_same_file(&self, watchers: &Watchers, fd: i32) -> Result<bool> {
+        let poller = self.kernel.poller.borrow();
+        match (watchers.registration(fd), watchers.always_file(fd)) {
+            (Some(registration), _) => poller.is_registered(registration),
+            (None, Some(file)) => Ok(poller.file(fd) == Ok(file)),
+            (None, None) => Ok(false),
+        }
     }
 
     /// Puts what the kernel found into the ready queue. Was there anything for anybody?
     #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut collected = Collected { delivered: false, pushed: Ok(()) };
-        let ready = &self.ready;
+        let ready = &self.sources.ready;
         for event in poller.events() {
             if let Some((id, watch, events)) = watchers.report_at_once(event.token, event.events)
                 && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: false })
@@ -294,8 +341,8 @@ impl Loop {
 
     #[cold]
     fn collect_always(&self, watchers: &mut Watchers, poller: &Poller) -> Result<()> {
-        let emit = |id, watch: &mut Watch, share| push_event(&self.ready, id, watch, share);
-        let closed = watchers.report_always(|fd| poller.is_unwatchable(fd), emit)?;
+        let emit = |id, watch: &mut Watch, share| push_event(&self.sources.ready, id, watch, share);
+        let closed = watchers.report_always(|fd, file| poller.file(fd) == Ok(file), emit)?;
         if let Some(fd) = closed {
             self.detach(watchers, fd);
         }
@@ -312,7 +359,7 @@ impl Loop {
         collected: &mut Collected,
     ) {
         let emit = |id, watch: &mut Watch, share| {
-            let result = push_event(&self.ready, id, watch, share);
+            let result = push_event(&self.sources.ready, id, watch, share);
             collected.pushed = collected.pushed.and(result);
             result
         };
@@ -329,60 +376,10 @@ impl Loop {
 
     #[cold]
     fn check_registration(&self, watchers: &mut Watchers, poller: &Poller, change: Change) {
-        if !poller.is_registered(change) {
+        if poller.is_registered(change) == Ok(false) {
             self.detach(watchers, change.fd);
             self.see_ghost();
         }
-    }
-
-    #[cold]
-    fn see_ghost(&self) {
-        self.ghosts.set(Ghosts { haunting: true, ..self.ghosts.get() });
-    }
-
-    /// A closed file with a living duplicate reports for ever and cannot be deleted by
-    /// its number: only a new set ends it.
-    #[cold]
-    fn end_ghosts(&self, watchers: &mut Watchers, poller: &mut Poller, timeout: Timeout) -> Result<()> {
-        let begun = monotonic();
-        if begun < self.ghosts.get().next_renewal {
-            return match timeout {
-                Timeout::Poll => Ok(()),
-                Timeout::For(ns) => poller.nap(ns.min(GHOST_NAP)),
-                Timeout::Forever => poller.nap(GHOST_NAP),
-            };
-        }
-        let haunting = self.renew_set(watchers, poller).is_err();
-        let pause = (100 * (monotonic() - begun)).max(GHOST_PAUSE);
-        self.ghosts.set(Ghosts { haunting, next_renewal: begun + pause });
-        Ok(())
-    }
-
-    /// A host would be woken by a ghost again and again.
-    pub(super) fn end_ghosts_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
-        if self.ghosts.get().haunting {
-            let _ = self.end_ghosts(watchers, poller, Timeout::Poll);
-        }
-    }
-
-    fn renew_set(&self, watchers: &mut Watchers, poller: &mut Poller) -> Result<()> {
-        let mut registrations = watchers.registrations_to_vec()?;
-        // Is the file behind each number still the one that was registered?
-        registrations.retain(|change| {
-            let is_gone = poller.change(*change).is_err_and(|error| !error.is_shortage());
-            if is_gone {
-                self.detach(watchers, change.fd);
-            }
-            !is_gone
-        });
-        poller.renew()?;
-        for change in registrations {
-            match poller.change(Change { what: What::Add, ..change }) {
-                Ok(()) => {}
-                Err(_) => watchers.lost_registration(change.fd),
-            }
-        }
-        Ok(())
     }
 }
 
@@ -405,7 +402,7 @@ fn renew_event(ready: &Ready, id: SlotId, watch: &Watch, share: u32) -> bool {
 }
 
 fn check_mask(mask: u32) -> Result<()> {
-    match mask & !watch::MASK {
+    match mask & !(watch::MASK | watch::NOW) {
         0 => Ok(()),
         _ => Err(Error::MASK),
     }

@@ -7,6 +7,7 @@ use super::Loop;
 use super::wait::Limit;
 use crate::base::memory::try_push;
 use crate::error::{Error, Result};
+use crate::event_loop::inbox::Stop;
 use crate::sys::clock;
 use crate::sys::thread;
 use std::mem::ManuallyDrop;
@@ -23,30 +24,28 @@ pub enum Ended {
     /// Nothing is left that could ever run.
     OutOfWork,
 }
+
 /// A run on the stack. Dropped when the run returns and when an exception passes.
 pub(super) struct Run<'a> {
     on: &'a Loop,
-    /// The run is nested in a callback that has flushed: that holds again afterwards.
-    rests_after: bool,
 }
 
 impl<'a> Run<'a> {
     #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
-        let depth = on.depth.get();
-        match depth == 0 && on.is_plain() {
-            // It is nobody's, or bound to this thread. (No exchange: that two threads do not begin
+        // (Only this thread may look at the depth: that comes first.)
+        match on.is_plain() && on.runs.depth.get() == 0 {
+            // It is nobody's. (No exchange: that two threads do not begin
             // at once is up to them, and it would cost as much as ten callbacks.)
-            true => on.owner.store(thread::current(), Ordering::Relaxed),
-            false => on.begin_otherwise(depth)?,
+            true => on.access.owner.store(thread::current(), Ordering::Relaxed),
+            false => on.begin_otherwise()?,
         }
-        on.depth.set(depth + 1);
+        on.runs.depth.set(on.runs.depth.get() + 1);
         // The first turn of every run asks the kernel.
-        on.next_poll.set(0);
-        let rests_after = depth == 0 || on.is_resting.get();
+        on.runs.next_poll.set(0);
         on.stop_resting();
-        let run = Run { on, rests_after };
-        if !on.releases.is_empty() {
+        let run = Run { on };
+        if !on.sources.releases.is_empty() {
             on.between_turns()?;
         }
         Ok(run)
@@ -63,21 +62,24 @@ impl Run<'_> {
     #[inline(always)]
     fn put_in_order(&self) {
         let on = self.on;
-        let depth = on.depth.get() - 1;
+        let depth = on.runs.depth.get() - 1;
         if depth == 0 {
             on.make_releases();
         }
-        on.depth.set(depth);
-        on.now.set(0);
-        if self.rests_after {
-            // Anew, even if a callback of the last turn has flushed: the host was told then.
-            on.rest();
-        }
+        on.runs.depth.set(depth);
+        on.runs.now.set(0);
+        // Also in a callback: whoever has run the loop there may wait for its descriptor. And anew, even
+        // if a callback of the last turn has flushed: the host was told then.
+        let owes_hook = on.rest();
         if depth > 0 {
-            on.go_on_outside();
-        } else if on.owner.load(Ordering::Relaxed) == thread::current() {
+            on.go_on_outside(depth);
+        } else if on.access.owner.load(Ordering::Relaxed) == thread::current() {
             // (Unless the loop was closed meanwhile.)
-            on.owner.store(on.bound_to, Ordering::Relaxed);
+            on.access.owner.store(on.owner_at_rest(), Ordering::Relaxed);
+        }
+        if owes_hook {
+            // Last, with everything in order: it may throw.
+            on.call_hook();
         }
     }
 }
@@ -86,7 +88,7 @@ impl Drop for Run<'_> {
     #[inline(never)]
     fn drop(&mut self) {
         // Only when an exception passes is a callback still current.
-        if self.on.current.handle() != 0 {
+        if self.on.runs.current.handle() != 0 {
             self.on.finish_thrown();
         }
         self.put_in_order();
@@ -160,29 +162,61 @@ impl Loop {
         }
     }
 
-    /// A run that is nested, or the first by this thread, or that ends the rest with a host; or that
-    /// may not be.
+    /// A run that is nested, or the first by this thread, or that ends the rest with a host or of
+    /// a bound loop; or that may not be.
     #[inline(never)]
-    fn begin_otherwise(&self, depth: u32) -> Result<()> {
+    fn begin_otherwise(&self) -> Result<()> {
         self.check()?;
+        let depth = self.runs.depth.get();
         if depth == DEEPEST {
             return Err(Error::LIMIT);
         }
         if depth > 0 {
-            try_push(&mut self.outer.borrow_mut(), self.current.get())?;
-            self.current.clear();
+            try_push(&mut self.runs.outer.borrow_mut(), self.runs.current.get())?;
+            self.runs.current.clear();
+            if self.runs.stops_up_to.get() >= depth {
+                // Those outside end. This one has begun since.
+                self.shared.take_stop_all();
+            }
         }
-        self.owner.store(thread::current(), Ordering::Relaxed);
+        self.access.owner.store(thread::current(), Ordering::Relaxed);
         self.set_plain_here();
         Ok(())
     }
 
-    /// A nested run is over.
+    /// A nested run is over: those outside are `depth`.
     #[inline(never)]
-    fn go_on_outside(&self) {
-        if let Some(outer) = self.outer.borrow_mut().pop() {
-            self.current.set(outer);
+    fn go_on_outside(&self, depth: u32) {
+        if let Some(outer) = self.runs.outer.borrow_mut().pop() {
+            self.runs.current.set(outer);
         }
+        if self.runs.stops_up_to.get() >= depth {
+            self.shared.ask_to_stop_all();
+        }
+    }
+
+    /// Returns whether the innermost run is to end, and uses the request up as far as it is for this
+    /// run.
+    #[cold]
+    fn take_stop(&self) -> bool {
+        let asked = self.shared.take_stop();
+        let outside = self.runs.depth.get() - 1;
+        if asked == Stop::All {
+            // The next one outside sees it between its turns.
+            self.runs.stops_up_to.set(outside);
+            if outside > 0 {
+                self.shared.ask_to_stop_all();
+            }
+        }
+        asked != Stop::No
+    }
+
+    /// Returns whether anything has been asked for that the next run has to look after. (Not a request
+    /// to stop that only those are to hear that are on the stack.)
+    pub(super) fn has_requests(&self) -> bool {
+        let depth = self.runs.depth.get();
+        let is_for_outside = depth > 0 && self.runs.stops_up_to.get() >= depth;
+        self.shared.has_something(if is_for_outside { Stop::One } else { Stop::All })
     }
 
     /// An exception passes: its callback is finished. It ends the run, as the stop would have
@@ -190,30 +224,33 @@ impl Loop {
     #[cold]
     fn finish_thrown(&self) {
         self.finish_current();
-        self.shared.take_stop();
+        if self.shared.is_stopping() {
+            self.take_stop();
+        }
     }
 
     /// Between turns: is the innermost run over?
     #[inline(always)]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
-        if !self.releases.is_empty() {
+        if !self.sources.releases.is_empty() {
             self.between_turns()?;
         }
         // (Whether a callback has forked is looked at after each.)
-        let owner = self.owner.load(Ordering::Relaxed);
+        let owner = self.access.owner.load(Ordering::Relaxed);
         if owner != thread::current() {
             return Err(self.refusal(owner));
         }
-        if self.shared.take_stop() {
+        if self.shared.is_stopping() && self.take_stop() {
             return Ok(true);
         }
-        Ok(self.clock.is_manual() && count == 0 && self.ready.is_empty())
+        Ok(self.clock.is_manual() && count == 0 && self.sources.ready.is_empty())
     }
 
-    /// The boundary of the outermost run where releases are made.
+    /// The boundary of a run where releases are made, also of a nested one: a dialog may last. (Not of
+    /// a run in which the loop was freed: then they wait for the end of the outermost.)
     #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
-        if !self.releases.is_empty() && self.depth.get() == 1 && !self.is_closed() {
+        if !self.sources.releases.is_empty() && !self.is_closed() {
             self.make_releases();
         }
         // User code may have freed the loop, or forked, and this is the child.

@@ -16,7 +16,7 @@ impl Loop {
     pub fn call_soon(&self, callback: Callback) -> Result<RawHandle> {
         self.check()?;
         self.may_be_pulled(callback.is_pulled())?;
-        let sequence = self.ready.push(Entry::Soon { callback, unref: false })?;
+        let sequence = self.sources.ready.push(Entry::Soon { callback, unref: false })?;
         self.changed();
         Ok(Handle::Soon(sequence).to_raw())
     }
@@ -27,7 +27,7 @@ impl Loop {
         if !self.is_plain() {
             return None;
         }
-        self.ready.push_soon(callback).map(|sequence| sequence as RawHandle)
+        self.sources.ready.push_soon(callback).map(|sequence| sequence as RawHandle)
     }
 
     /// Runs a callback in the next turn after this moment; any thread.
@@ -66,13 +66,13 @@ impl Loop {
             return None;
         }
         let deadline = deadline();
-        let id = self.timers.borrow_mut().insert_at_once(deadline, callback)?;
+        let id = self.sources.timers.borrow_mut().insert_at_once(deadline, callback)?;
         Some(Handle::Slot(Kind::Timer, id).to_raw())
     }
 
     fn add_timer(&self, deadline: u64, callback: Callback) -> Result<RawHandle> {
         self.may_be_pulled(callback.is_pulled())?;
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         timers.set_time_if_empty(|| self.clock.now());
         let id = timers.insert(deadline, callback, RareRef::NONE)?;
         drop(timers);
@@ -94,10 +94,11 @@ impl Loop {
             return Err(Error::INVALID);
         }
         let deadline = self.clock.now().saturating_add(first);
-        let mut rares = self.rares.borrow_mut();
+        let mut rares = self.sources.rares.borrow_mut();
         let mut rare = RareRef::NONE;
         rares.get_or_make(&mut rare)?.period = Some(Period { callback, interval, missed });
-        let inserted = self.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), rare);
+        let inserted =
+            self.sources.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), rare);
         if inserted.is_err() {
             rares.take(rare);
         }
@@ -137,7 +138,7 @@ impl Loop {
         }
         let deadline = deadline();
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
-        self.timers.borrow_mut().restart(id, deadline).then_some(())
+        self.sources.timers.borrow_mut().restart(id, deadline).then_some(())
     }
 
     fn set_deadline(&self, handle: RawHandle, deadline: u64) -> Result<()> {
@@ -147,10 +148,10 @@ impl Loop {
             return Ok(());
         }
         let id = self.slot_of(handle, Kind::Timer)?;
-        let mut timers = self.timers.borrow_mut();
+        let mut timers = self.sources.timers.borrow_mut();
         let place = timers.get_users(id).ok_or(Error::STALE)?.place();
         if let Some(sequence) = place {
-            self.ready.remove(sequence);
+            self.sources.ready.remove(sequence);
         }
         timers.schedule(id, deadline);
         drop(timers);
@@ -165,7 +166,7 @@ impl Loop {
             Some(id) => self.object_deadline(id)?,
             None => {
                 let id = self.slot_of(handle, Kind::Timer)?;
-                let timers = self.timers.borrow();
+                let timers = self.sources.timers.borrow();
                 let timer = timers.get_users(id).ok_or(Error::STALE)?;
                 timer.is_armed().then_some(timer.deadline())
             }
@@ -185,7 +186,7 @@ impl Loop {
         if callback.is_pulled() && !may_be_pulled {
             return Err(Error::NO_CALLBACK);
         }
-        let id = self.hooks.borrow_mut().insert(when, callback)?;
+        let id = self.sources.hooks.borrow_mut().insert(when, callback)?;
         Ok(Handle::Slot(Kind::Hook, id).to_raw())
     }
 

@@ -48,14 +48,14 @@ impl Loop {
     /// happened to descriptors is in the ready queue afterwards.
     #[inline(always)]
     pub(super) fn wait(&self, limit: Limit) -> Result<()> {
-        self.now.set(0);
-        if self.is_resting.get() {
+        self.runs.now.set(0);
+        if self.host.is_resting() {
             // A callback of the last turn has flushed.
             self.stop_resting();
         }
         match self.may_skip_the_kernel() {
             true => Ok(()),
-            false if limit == Limit::Poll && self.hooks.borrow().is_all_empty() => self.poll_kernel(),
+            false if limit == Limit::Poll && self.sources.hooks.borrow().is_all_empty() => self.poll_kernel(),
             false => self.wait_in_kernel(limit),
         }
     }
@@ -64,25 +64,25 @@ impl Loop {
     #[inline(never)] // the turns that skip it stay small
     fn poll_kernel(&self) -> Result<()> {
         self.guarded(|| self.ask_kernel(Timeout::Poll))?;
-        self.now.set(0);
+        self.runs.now.set(0);
         Ok(())
     }
 
     #[inline(never)] // the turns that skip it stay small
     fn wait_in_kernel(&self, limit: Limit) -> Result<()> {
         loop {
-            let is_hooked = !self.hooks.borrow().is_all_empty();
+            let is_hooked = !self.sources.hooks.borrow().is_all_empty();
             if is_hooked {
                 self.call_hooks(When::BeforeWait)?;
                 // What the hook has cancelled is released before a wait that may be long.
                 self.between_turns()?;
             }
             let mut plan = self.guarded(|| self.plan(limit))?;
-            if is_hooked && plan != Plan::Poll && !self.hooks.borrow().is_empty(When::WhenIdle) {
+            if is_hooked && plan != Plan::Poll && !self.sources.hooks.borrow().is_empty(When::WhenIdle) {
                 plan = self.plan_when_idle(limit)?;
             }
             let asked = self.guarded(|| self.ask_kernel(plan.timeout()))?;
-            self.now.set(0);
+            self.runs.now.set(0);
             if let Plan::Jump(time) = plan
                 && !asked.found
                 && !asked.interrupted
@@ -94,6 +94,7 @@ impl Loop {
                     self.call_hooks(When::OnInterrupt)?;
                 }
                 self.call_hooks(When::AfterWait)?;
+                self.between_turns()?;
             }
             // A wait that ended early, with nothing to show for it, goes on.
             if asked.found || limit == Limit::Poll || self.guarded(|| self.is_wait_over(limit))? {
@@ -106,19 +107,19 @@ impl Loop {
     /// call costs more than twenty callbacks.
     #[inline]
     fn may_skip_the_kernel(&self) -> bool {
-        if self.ready.is_empty() {
-            self.next_poll.set(0);
+        if self.sources.ready.is_empty() {
+            self.runs.next_poll.set(0);
             return false;
         }
-        if self.always_polls {
+        if self.runs.always_polls {
             return false;
         }
         let now = clock::monotonic(); // (A virtual clock polls always.)
-        self.now.set(now);
-        if now < self.next_poll.get() {
+        self.runs.now.set(now);
+        if now < self.runs.next_poll.get() {
             return true;
         }
-        self.next_poll.set(now.saturating_add(self.poll_gap));
+        self.runs.next_poll.set(now.saturating_add(self.runs.poll_gap));
         false
     }
 
@@ -141,17 +142,17 @@ impl Loop {
 
     #[inline(always)] // in the one place that counts
     fn plan_to_wait(&self, limit: Limit) -> Result<Plan> {
-        let idle = self.ready.is_empty()
+        let idle = self.sources.ready.is_empty()
             && (limit != Limit::WhileWork || self.is_kept_going())
             && !self.shared.is_stopping()
             && !self.has_posts()
             && !self.shared.is_woken()
             && !self.clock.is_manual()
-            && !self.watchers.borrow().has_always();
+            && !self.sources.watchers.borrow().has_always();
         if !idle {
             return Ok(Plan::Poll);
         }
-        let next = self.timers.borrow_mut().next();
+        let next = self.sources.timers.borrow_mut().next();
         let until = match limit {
             Limit::Until(time) => next.min(time),
             _ => next,
@@ -161,7 +162,7 @@ impl Loop {
         Ok(match self.clock.is_virtual() {
             true if is_limited => Plan::Jump(until),
             _ if until == NEVER => Plan::Forever,
-            true if !self.watchers.borrow().has_waiting() => Plan::Jump(until),
+            true if !self.sources.watchers.borrow().has_waiting() => Plan::Jump(until),
             true => Plan::Forever,
             false => match until.saturating_sub(self.clock.now()) {
                 0 => Plan::Poll,
@@ -173,7 +174,7 @@ impl Loop {
     /// After a wait that found nothing: is it over all the same?
     fn is_wait_over(&self, limit: Limit) -> Result<bool> {
         self.collect_timers()?;
-        if !self.ready.is_empty() || self.shared.is_stopping() || self.has_posts() {
+        if !self.sources.ready.is_empty() || self.shared.is_stopping() || self.has_posts() {
             return Ok(true);
         }
         Ok(match limit {
@@ -188,8 +189,8 @@ impl Loop {
     /// collected with the wait, now due timers, then posts.
     #[inline(always)]
     pub(super) fn collect(&self) -> Result<()> {
-        let turns = self.turns.get().wrapping_add(1);
-        self.turns.set(turns);
+        let turns = self.runs.turns.get().wrapping_add(1);
+        self.runs.turns.set(turns);
         if self.has_timers() || self.has_posts() || turns.is_multiple_of(TURNS_OF_A_PERIOD) {
             return self.guarded(|| self.collect_what_there_is(turns));
         }
@@ -210,7 +211,7 @@ impl Loop {
     /// (No panic: what is borrowed, by a bug, is looked at again by those who are guarded.)
     #[inline(always)]
     fn has_timers(&self) -> bool {
-        !self.timers.try_borrow().is_ok_and(|timers| timers.next_at_least() == NEVER)
+        !self.sources.timers.try_borrow().is_ok_and(|timers| timers.next_at_least() == NEVER)
     }
 
     fn collect_timers(&self) -> Result<()> {
@@ -222,27 +223,27 @@ impl Loop {
 
     #[inline(never)]
     fn collect_due_timers(&self) -> Result<()> {
-        let mut timers = self.timers.borrow_mut();
-        let ready = &self.ready;
+        let mut timers = self.sources.timers.borrow_mut();
+        let ready = &self.sources.ready;
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.is_unref() }))
     }
 
     /// Posts that are not in the ready queue yet; some of them for lack of memory, perhaps.
     #[inline]
     fn has_posts(&self) -> bool {
-        self.shared.has_posts() || !self.incoming.0.is_empty()
+        self.shared.has_posts() || !self.sources.incoming.0.is_empty()
     }
 
     #[inline(never)]
     fn collect_posts(&self) -> Result<()> {
-        let incoming = &self.incoming;
+        let incoming = &self.sources.incoming;
         // Once a turn: threads that post all the time do not keep it from going on. (What a
         // lack of memory left here comes first, and alone.)
         if incoming.0.is_empty() {
             self.shared.take_posts(incoming);
         }
         while let Some(post) = incoming.0.peek() {
-            let is_plain = post.release.is_none() && self.ready.push_soon(post.callback).is_some();
+            let is_plain = post.release.is_none() && self.sources.ready.push_soon(post.callback).is_some();
             if !is_plain {
                 self.accept(post)?;
             }
@@ -257,22 +258,22 @@ impl Loop {
         if let Some(release) = release {
             self.promise_release(&mut rare, release)?;
         }
-        let pushed = self.ready.push(self.soon_entry(callback, rare, false));
+        let pushed = self.sources.ready.push(self.soon_entry(callback, rare, false));
         if pushed.is_err() && rare.is_some() {
-            self.rares.borrow_mut().take(rare);
-            self.releases.withdraw();
+            self.sources.rares.borrow_mut().take(rare);
+            self.sources.releases.withdraw();
         }
         pushed.map(drop)
     }
 
     #[cold]
     fn trim(&self) {
-        self.ready.trim();
-        self.timers.borrow_mut().trim();
-        self.watchers.borrow_mut().trim();
-        self.rares.borrow_mut().trim();
-        self.releases.trim();
-        self.incoming.0.trim(0);
+        self.sources.ready.trim();
+        self.sources.timers.borrow_mut().trim();
+        self.sources.watchers.borrow_mut().trim();
+        self.sources.rares.borrow_mut().trim();
+        self.sources.releases.trim();
+        self.sources.incoming.0.trim(0);
         self.shared.trim();
     }
 }

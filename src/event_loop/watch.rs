@@ -22,21 +22,27 @@ use crate::event_loop::callback::FdCallback;
 use crate::event_loop::side_table::RareRef;
 use std::ffi::c_void;
 
-pub use crate::sys::{Change, EDGE, EVENTS, What};
+pub use crate::sys::{Change, EDGE, EVENTS, FileId, What};
 use crate::sys::{ERROR, HANGUP, READABLE, WRITABLE};
 
+/// The library has found out that the file was closed; told once.
+pub const CLOSED: u32 = 64;
 pub const ONESHOT: u32 = 512;
 pub const ALWAYS: u32 = 1024;
+/// An update tells the kernel at once. No watcher has it in its mask.
+pub const NOW: u32 = 2048;
 
 /// The bits that a mask may have.
-pub const MASK: u32 = EVENTS | EDGE | ONESHOT | ALWAYS;
+pub const MASK: u32 = EVENTS | CLOSED | EDGE | ONESHOT | ALWAYS;
 
 /// In a watcher's state, above its mask: it does not keep `loop_run` going.
 const UNREF: u32 = 1 << 16;
 /// Likewise: its file is known to be closed, and it is silent until it is cancelled.
 const DETACHED: u32 = 1 << 17;
+/// Likewise: it is to be told CLOSED, and there was no memory for it.
+const OWED: u32 = 1 << 18;
 /// It belongs to an object: its handle is nobody's. (So no update has the short way.)
-const PART: u32 = 1 << 18;
+const PART: u32 = 1 << 19;
 
 /// The end of a list of watchers.
 const NONE: u32 = u32::MAX;
@@ -119,6 +125,26 @@ impl Watch {
             false => 0,
         }
     }
+}
+
+/// A watcher that is ready once every turn, as long as its number means this file.
+#[derive(Clone, Copy)]
+struct Always {
+    id: SlotId,
+    file: FileId,
+}
+
+/// Is a watcher's report still true?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Truth {
+    /// The last poll has told it.
+    Told,
+    /// The last poll would have told it again.
+    Over,
+    /// An edge that an earlier poll has told: true if the number still means the same file.
+    Kept,
+    /// An earlier poll has told it, and the last one did not get so far.
+    Unknown,
 }
 
 /// What is known about one descriptor number: 16 bytes, so that a watcher takes few.
@@ -222,7 +248,7 @@ pub struct Watchers {
     /// The first of the descriptors whose masks changed since the kernel was told.
     changed: i32,
     /// Watchers that are ready once every turn.
-    always: Vec<SlotId>,
+    always: Vec<Always>,
     /// Counts the times the kernel was asked.
     polls: u32,
     /// The last one that told all there was.
@@ -230,6 +256,8 @@ pub struct Watchers {
     unref: usize,
     /// How many wait for something and keep `loop_run` going.
     waiting: usize,
+    /// How many are OWED.
+    owed: usize,
 }
 
 fn is_check_due(reports: u16) -> bool {
@@ -251,6 +279,7 @@ impl Watchers {
             last_whole_poll: 0,
             unref: 0,
             waiting: 0,
+            owed: 0,
         }
     }
 
@@ -338,19 +367,18 @@ impl Watchers {
 
     /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
     /// number registered before, then its file was closed and the watchers it had are
-    /// detached. `drop_pending` gets the ready entries that are void now. Nothing changes
-    /// when there is no memory.
+    /// detached (see [`Watchers::detach_all`]). Nothing changes when there is no memory.
     #[inline]
     pub fn added(
         &mut self,
         id: SlotId,
         mask: u32,
         change: Change,
-        drop_pending: impl FnMut(u64),
+        let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>,
     ) -> Result<()> {
         let mut entry = self.fds.get_or_make(change.fd as usize, Fd::EMPTY)?;
         if entry.is(REGISTERED | UNWATCHABLE) {
-            self.detach_all(change.fd, drop_pending);
+            self.detach_all(change.fd, let_go);
             entry = self.fd_mut(change.fd);
         }
         entry.told(change);
@@ -363,16 +391,28 @@ impl Watchers {
         Ok(())
     }
 
-    /// The kernel cannot watch `fd`; `id` is ready once every turn.
-    pub fn always(&mut self, fd: i32, id: SlotId, drop_pending: impl FnMut(u64)) -> Result<()> {
+    /// The kernel cannot watch `file`, which is behind `fd`; `id` is ready once every turn.
+    pub fn always(
+        &mut self,
+        fd: i32,
+        file: FileId,
+        id: SlotId,
+        let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>,
+    ) -> Result<()> {
         self.always.try_reserve(1)?;
-        if self.fd_mut(fd).is(REGISTERED) {
-            self.detach_all(fd, drop_pending);
+        if self.is_registered(fd) || self.always_file(fd).is_some_and(|older| older != file) {
+            self.detach_all(fd, let_go);
         }
         self.fd_mut(fd).state |= UNWATCHABLE;
-        self.always.push(id);
+        self.always.push(Always { id, file });
         self.link(id);
         Ok(())
+    }
+
+    /// What is behind `fd`, if the kernel cannot watch it.
+    pub fn always_file(&self, fd: i32) -> Option<FileId> {
+        let is_here = |always: &&Always| self.slots.get(always.id).is_some_and(|watch| watch.fd == fd);
+        self.always.iter().find(is_here).map(|always| always.file)
     }
 
     /// The kernel knows what `change` says.
@@ -411,7 +451,7 @@ impl Watchers {
     fn unlink(&mut self, index: u32) {
         let Watch { previous, next, fd, .. } = *self.slots.at(index);
         if self.fd_mut(fd).is(UNWATCHABLE) {
-            self.always.retain(|id| id.index != index);
+            self.always.retain(|always| always.id.index != index);
         }
         let entry = self.fd_mut(fd);
         if entry.first == index {
@@ -494,6 +534,7 @@ impl Watchers {
         let arg = watch.callback.arg;
         self.unref -= usize::from(watch.is_unref());
         self.waiting -= usize::from(watch.is_waiting());
+        self.owed -= usize::from(watch.is(OWED));
         let mut change = None;
         if state & DETACHED == 0 {
             let entry = self.fd_mut(fd);
@@ -522,18 +563,48 @@ impl Watchers {
         was_registered.then_some(change)
     }
 
-    /// The file behind `fd` is gone: its watchers are silent from now on.
-    pub fn detach_all(&mut self, fd: i32, mut drop_pending: impl FnMut(u64)) {
-        while self.fd_mut(fd).first != NONE {
-            let index = self.fd_mut(fd).first;
+    /// The file behind `fd` is gone: its watchers are silent from now on. `let_go` makes what they
+    /// have in the ready queue void, and tells those that asked for it CLOSED; where it has no memory
+    /// for this, [`Watchers::tell_owed`] does it later.
+    #[cold]
+    #[inline(never)]
+    pub fn detach_all(&mut self, fd: i32, mut let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>) {
+        let first = |fds: &Sparse<Fd, 256>| fds.get(fd as usize).map_or(NONE, |entry| entry.first);
+        while first(&self.fds) != NONE {
+            let index = first(&self.fds);
             self.unlink(index);
             self.change(index, |watch| watch.state |= DETACHED);
-            let pending = std::mem::take(&mut self.slots.at(index).pending);
-            if pending != 0 {
-                drop_pending(pending);
+            let (id, watch) = self.slots.at_with_id(index);
+            if let_go(id, watch).is_err() {
+                watch.state |= OWED;
+                self.owed += 1;
             }
         }
-        self.fd_mut(fd).state &= !(REGISTERED | UNWATCHABLE);
+        if let Some(entry) = self.fds.get_mut(fd as usize) {
+            entry.state &= !(REGISTERED | UNWATCHABLE);
+        }
+    }
+
+    /// Returns whether a watcher is still to be told CLOSED.
+    pub fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Hands those to `let_go` that could not be told CLOSED.
+    pub fn tell_owed(&mut self, mut let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>) -> Result<()> {
+        let mut from = 0;
+        while self.owed > 0
+            && let Some(id) = self.slots.first_from(from)
+        {
+            from = id.index + 1;
+            let watch = self.slots.at(id.index);
+            if watch.is(OWED) {
+                let_go(id, watch)?;
+                watch.state &= !OWED;
+                self.owed -= 1;
+            }
+        }
+        Ok(())
     }
 
     /// The union of what the watchers of a descriptor ask for.
@@ -553,8 +624,22 @@ impl Watchers {
         self.changed != LAST
     }
 
-    /// The next thing that the kernel has to be told before a wait, if any.
-    pub fn next_change(&mut self) -> Option<Change> {
+    /// What the kernel is to look for under `fd`, whether it knows already or not.
+    pub fn change_now(&mut self, fd: i32) -> Option<Change> {
+        let Fd { first, generation, state, .. } = *self.fds.get(fd as usize)?;
+        let events = self.wanted(first);
+        let (what, generation) = match (state & REGISTERED != 0, events) {
+            (false, 0) => return None,
+            (false, _) => (What::Add, generation.wrapping_add(1)),
+            (true, _) => (What::Modify, generation),
+        };
+        let events = if events == 0 { EDGE } else { events };
+        Some(Change { fd, what, events, token: token(fd, generation) })
+    }
+
+    /// The next thing that the kernel has to be told before a wait, if any. `all`: also of pauses,
+    /// of which it mostly need not hear.
+    pub fn next_change(&mut self, all: bool) -> Option<Change> {
         while self.has_changes() {
             let fd = self.changed;
             let entry = self.fd_mut(fd);
@@ -569,7 +654,7 @@ impl Watchers {
             let (what, generation) = match (state & REGISTERED != 0, events) {
                 (false, 0) => continue,
                 (false, _) => (What::Add, generation.wrapping_add(1)),
-                (true, 0) if kernel == EDGE || is_pause_lazy(state) => continue,
+                (true, 0) if kernel == EDGE || !all && is_pause_lazy(state) => continue,
                 (true, 1..) if events == kernel && state & REARM == 0 => continue,
                 (true, _) => (What::Modify, generation),
             };
@@ -587,12 +672,6 @@ impl Watchers {
     /// Is `fd` one that the kernel cannot watch?
     pub fn is_always(&self, fd: i32) -> bool {
         self.fds.get(fd as usize).is_some_and(|entry| entry.is(UNWATCHABLE))
-    }
-
-    /// A fresh set did not take the registration; it is tried again before the next wait.
-    pub fn lost_registration(&mut self, fd: i32) {
-        self.fd_mut(fd).state &= !REGISTERED;
-        self.mark_changed(fd);
     }
 
     /// A change could not be told; it is tried again before the next wait.
@@ -676,32 +755,33 @@ impl Watchers {
         }
     }
 
-    /// Is a watcher's report still true, as far as the last poll tells? `None`: it did not
-    /// tell.
-    pub fn is_true(&self, watch: &Watch) -> Option<bool> {
+    /// Is a watcher's report still true, as far as the last poll tells?
+    pub fn truth(&self, watch: &Watch) -> Truth {
         match self.polls.wrapping_sub(watch.seen) {
-            0 => Some(true),
-            _ if watch.is(EDGE) => Some(true),
-            age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(false),
-            _ => None,
+            // (One that is detached has nothing in the queue but CLOSED.)
+            0 => Truth::Told,
+            _ if watch.is_detached() => Truth::Told,
+            _ if watch.is(EDGE) => Truth::Kept,
+            age if age > self.polls.wrapping_sub(self.last_whole_poll) => Truth::Over,
+            _ => Truth::Unknown,
         }
     }
 
-    /// Hands every active watcher of an unwatchable descriptor to `emit`, if the descriptor
-    /// still is one; one that is not is returned.
+    /// Hands every active watcher of an unwatchable file to `emit`, if the file is still behind its
+    /// descriptor; a descriptor where it is not is returned.
     pub fn report_always(
         &mut self,
-        is_unwatchable: impl Fn(i32) -> bool,
+        is_behind: impl Fn(i32, FileId) -> bool,
         mut emit: impl FnMut(SlotId, &mut Watch, u32) -> Result<()>,
     ) -> Result<Option<i32>> {
         let mut closed = None;
-        for id in &self.always {
+        for Always { id, file } in &self.always {
             let watch = self.slots.at(id.index);
             let share = watch.share_of(READABLE | WRITABLE);
             if share == 0 {
                 continue;
             }
-            if !is_unwatchable(watch.fd) {
+            if !is_behind(watch.fd, *file) {
                 closed = Some(watch.fd);
                 continue;
             }
@@ -715,10 +795,9 @@ impl Watchers {
     #[inline]
     pub fn has_always(&self) -> bool {
         !self.always.is_empty()
-            && self
-                .always
-                .iter()
-                .any(|id| self.slots.get(*id).is_some_and(|watch| watch.share_of(READABLE | WRITABLE) != 0))
+            && self.always.iter().any(|always| {
+                self.slots.get(always.id).is_some_and(|watch| watch.share_of(READABLE | WRITABLE) != 0)
+            })
     }
 
     /// Every registration, for a fresh set: first it is checked, then added.
@@ -732,10 +811,17 @@ impl Watchers {
     fn registrations(&mut self) -> impl Iterator<Item = Change> + '_ {
         self.fds.iter_mut().filter(|(_, entry)| entry.is(REGISTERED)).map(|(fd, entry)| Change {
             fd: fd as i32,
-            what: What::Modify,
+            what: What::Add,
             events: entry.kernel(),
             token: token(fd as i32, entry.generation),
         })
+    }
+
+    /// What has added the registration of `fd`, if it is registered.
+    pub fn registration(&self, fd: i32) -> Option<Change> {
+        let entry = self.fds.get(fd as usize).filter(|entry| entry.is(REGISTERED))?;
+        let token = token(fd, entry.generation);
+        Some(Change { fd, what: What::Add, events: entry.kernel(), token })
     }
 
     /// Says whether a watcher keeps `loop_run` going.

@@ -8,7 +8,7 @@
 //! Errors of the functions that schedule: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC, -ENOMEM, LOOP_ELIMIT (33,554,432 timers).
 
-use super::{callback, long_number, quick, status, tick_callback, types, with};
+use super::{callback, change, long_number, quick, status, tick_callback, types, with};
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::event_loop::side_table::Missed;
@@ -28,7 +28,11 @@ pub const LOOP_RESTART_GRID: u32 = 2;
 /// Returns its handle, or an error. About 5 ns, no system call. Loop's thread; others use
 /// loop_call_soon_threadsafe.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_call_soon(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
+pub unsafe extern "C-unwind" fn loop_call_soon(
+    r#loop: *mut Loop,
+    cb: LoopCb,
+    arg: *mut c_void,
+) -> loop_handle_t {
     match quick(r#loop, |target| target.call_soon_at_once(callback(cb, arg))) {
         Some(handle) => handle,
         None => call_soon_long(r#loop, cb, arg),
@@ -37,8 +41,8 @@ pub unsafe extern "C" fn loop_call_soon(r#loop: *mut Loop, cb: LoopCb, arg: *mut
 
 #[cold]
 #[inline(never)]
-extern "C" fn call_soon_long(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_soon(callback(cb, arg))))
+extern "C-unwind" fn call_soon_long(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
+    long_number(change(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
 /// Runs a callback once, `delay_ns` from now.
@@ -46,7 +50,7 @@ extern "C" fn call_soon_long(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) ->
 /// From now: the clock is read, so a timer armed after long work is not early by it. Returns
 /// the timer's handle, or an error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_call_later(
+pub unsafe extern "C-unwind" fn loop_call_later(
     r#loop: *mut Loop,
     delay_ns: u64,
     cb: LoopCb,
@@ -60,20 +64,20 @@ pub unsafe extern "C" fn loop_call_later(
 
 #[cold]
 #[inline(never)]
-extern "C" fn call_later_long(
+extern "C-unwind" fn call_later_long(
     r#loop: *mut Loop,
     delay_ns: u64,
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_later(delay_ns, callback(cb, arg))))
+    long_number(change(r#loop, |target| target.call_later(delay_ns, callback(cb, arg))))
 }
 
 /// Runs a callback once, when the loop's clock (loop_clock) says `when_ns`.
 ///
 /// Returns the timer's handle, or an error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_call_at(
+pub unsafe extern "C-unwind" fn loop_call_at(
     r#loop: *mut Loop,
     when_ns: u64,
     cb: LoopCb,
@@ -87,8 +91,13 @@ pub unsafe extern "C" fn loop_call_at(
 
 #[cold]
 #[inline(never)]
-extern "C" fn call_at_long(r#loop: *mut Loop, when_ns: u64, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.call_at(when_ns, callback(cb, arg))))
+extern "C-unwind" fn call_at_long(
+    r#loop: *mut Loop,
+    when_ns: u64,
+    cb: LoopCb,
+    arg: *mut c_void,
+) -> loop_handle_t {
+    long_number(change(r#loop, |target| target.call_at(when_ns, callback(cb, arg))))
 }
 
 /// Runs a callback every `interval_ns`, for the first time `first_ns` from now.
@@ -102,7 +111,7 @@ extern "C" fn call_at_long(r#loop: *mut Loop, when_ns: u64, cb: LoopCb, arg: *mu
 /// Returns the timer's handle, or an error; -EINVAL when the interval is 0 or the policy
 /// unknown. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_call_every(
+pub unsafe extern "C-unwind" fn loop_call_every(
     r#loop: *mut Loop,
     first_ns: u64,
     interval_ns: u64,
@@ -117,7 +126,7 @@ pub unsafe extern "C" fn loop_call_every(
         _ => Err(Error::INVALID),
     };
     let add = |target: &Loop| target.call_every(first_ns, interval_ns, missed?, tick_callback(cb, arg));
-    long_number(with(r#loop, add))
+    long_number(change(r#loop, add))
 }
 
 /// Gives a timer the deadline `delay_ns` from now, whatever it was doing: armed, ready in
@@ -128,7 +137,11 @@ pub unsafe extern "C" fn loop_call_every(
 /// tick moves, and its grid with it. Cheaper than a cancel and a new timer. Returns 0,
 /// LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_reschedule(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
+pub unsafe extern "C-unwind" fn loop_reschedule(
+    r#loop: *mut Loop,
+    timer: loop_handle_t,
+    delay_ns: u64,
+) -> c_int {
     match quick(r#loop, |target| target.reschedule_at_once(timer, delay_ns).map(|()| 0)) {
         Some(code) => code,
         None => reschedule_long(r#loop, timer, delay_ns),
@@ -137,13 +150,17 @@ pub unsafe extern "C" fn loop_reschedule(r#loop: *mut Loop, timer: loop_handle_t
 
 #[cold]
 #[inline(never)]
-extern "C" fn reschedule_long(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
-    status(with(r#loop, |target| target.reschedule(timer, delay_ns)))
+extern "C-unwind" fn reschedule_long(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
+    status(change(r#loop, |target| target.reschedule(timer, delay_ns)))
 }
 
 /// Like loop_reschedule, with the time itself instead of a delay. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_reschedule_at(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
+pub unsafe extern "C-unwind" fn loop_reschedule_at(
+    r#loop: *mut Loop,
+    timer: loop_handle_t,
+    when_ns: u64,
+) -> c_int {
     match quick(r#loop, |target| target.reschedule_at_at_once(timer, when_ns).map(|()| 0)) {
         Some(code) => code,
         None => reschedule_at_long(r#loop, timer, when_ns),
@@ -152,8 +169,8 @@ pub unsafe extern "C" fn loop_reschedule_at(r#loop: *mut Loop, timer: loop_handl
 
 #[cold]
 #[inline(never)]
-extern "C" fn reschedule_at_long(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
-    status(with(r#loop, |target| target.reschedule_at(timer, when_ns)))
+extern "C-unwind" fn reschedule_at_long(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
+    status(change(r#loop, |target| target.reschedule_at(timer, when_ns)))
 }
 
 /// Nanoseconds until a timer is due: 0 when it is due, ready, or in its own callback and not

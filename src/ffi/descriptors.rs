@@ -30,14 +30,25 @@
 //! A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
 //!
 //! Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
-//! was closed is silent until it is cancelled. (If the file lives on in a duplicate or in a child
-//! process, the kernel goes on reporting it under the old number; the library finds out after 16
-//! reports, on a long-lived busy watcher after 256, and the watcher is silent from then on. Cancel
-//! first where that matters.) Its number may be reused at once: a new watcher
-//! on the number hears nothing that was meant for the old file, and the old watcher hears
-//! nothing of the new one.
+//! was closed is silent until it is cancelled. Its number may be reused at once: a new watcher on
+//! the number hears nothing that was meant for the old file, and the old watcher hears nothing of
+//! the new one. Two cases remain; cancel first where they matter:
+//!
+//! - If the file lives on in a duplicate or in a child process, the kernel goes on reporting it under
+//!   the old number. The library finds out after 16 reports, on a long-lived busy watcher after 256,
+//!   and the watcher is silent from then on.
+//! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of the
+//!   second and opens another file, which gets the number and is not watched. Then the second
+//!   callback is still called in this turn, because nothing has told the library.
+//!
+//! A watcher does not notice by itself that its descriptor was closed, and the library makes no
+//! system call only to find out. It learns of it when it tells the kernel something about the
+//! descriptor and the kernel refuses, when a new watcher is made on the number, or when a closed file
+//! keeps reporting. From then on loop_is_active is 0, loop_watch_update and loop_watch_events are
+//! -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
+//! loop_watch_update with LOOP_NOW asks the kernel in the call.
 
-use super::{fd_callback, long_number, number, quick, status, types, with};
+use super::{change, fd_callback, long_number, number, quick, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopFdCb, loop_handle_t};
@@ -56,6 +67,10 @@ pub const LOOP_HANGUP: u32 = 8;
 pub const LOOP_ERROR: u32 = 16;
 /// The peer has shut down its writing: what it sent can still be read. Only if asked for.
 pub const LOOP_READ_CLOSED: u32 = 32;
+/// The library has found out that the descriptor was closed, or that its number means another file by
+/// now. Only if asked for, also by a watcher that is paused otherwise. Told once, alone; what is left
+/// to do is loop_cancel.
+pub const LOOP_CLOSED: u32 = 64;
 /// Edge-triggered: called when something new happens, not while it lasts; read and write until
 /// EAGAIN. Such a watcher shares its descriptor with no other: LOOP_EBUSY. Every
 /// loop_watch_update reports anew what stands.
@@ -64,8 +79,13 @@ pub const LOOP_EDGE: u32 = 256;
 pub const LOOP_ONESHOT: u32 = 512;
 /// If the kernel cannot watch the descriptor (a regular file, a directory, /dev/null), it
 /// counts as ready once every turn, as poll(2) has it; the loop does not wait meanwhile.
-/// Without this flag such a descriptor is -EPERM.
+/// Without this flag such a descriptor is -EPERM. The library asks before each call whether the number
+/// still means the same file, by its device and inode: the same file opened a second time under the
+/// same number is not told from the first.
 pub const LOOP_ALWAYS: u32 = 1024;
+/// For loop_watch_update: tell the kernel in the call, and return what it says. (loop_watch_fd
+/// always does.) It is not part of the mask.
+pub const LOOP_NOW: u32 = 2048;
 
 /// Calls `cb` whenever `fd` is ready for what `events` asks for.
 ///
@@ -78,14 +98,14 @@ pub const LOOP_ALWAYS: u32 = 1024;
 /// -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
 /// LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_watch_fd(
+pub unsafe extern "C-unwind" fn loop_watch_fd(
     r#loop: *mut Loop,
     fd: c_int,
     events: u32,
     cb: LoopFdCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    long_number(with(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
+    long_number(change(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
 }
 
 /// Gives a watcher another mask with its flags; 0 pauses it.
@@ -95,12 +115,21 @@ pub unsafe extern "C" fn loop_watch_fd(
 /// to change a mask back and forth costs no system call. A watcher that fired with
 /// LOOP_ONESHOT is armed again.
 ///
+/// So 0 does not mean that the descriptor is still open. With LOOP_NOW in `events` the kernel is told
+/// in the call, whether anything changed or not: -EBADF if the descriptor is closed, -ENOENT if its
+/// number means another file by now. Then the watcher is silent until it is cancelled, and
+/// loop_watch_fd watches the new file.
+///
 /// Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
-/// descriptor without LOOP_ALWAYS), -EBADF (the library
-/// knows that the descriptor was closed meanwhile; only loop_cancel is left), or another
+/// descriptor without LOOP_ALWAYS), -EBADF (the descriptor was closed meanwhile, and the library
+/// knows; only loop_cancel is left), with LOOP_NOW also -ENOENT, or another
 /// one. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+pub unsafe extern "C-unwind" fn loop_watch_update(
+    r#loop: *mut Loop,
+    watch: loop_handle_t,
+    events: u32,
+) -> c_int {
     match quick(r#loop, |target| target.update_watch_at_once(watch, events).map(|()| 0)) {
         Some(code) => code,
         None => watch_update_long(r#loop, watch, events),
@@ -109,12 +138,12 @@ pub unsafe extern "C" fn loop_watch_update(r#loop: *mut Loop, watch: loop_handle
 
 #[cold]
 #[inline(never)]
-extern "C" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
-    status(with(r#loop, |target| target.update_watch(watch, events)))
+extern "C-unwind" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+    status(change(r#loop, |target| target.update_watch(watch, events)))
 }
 
 /// A watcher's mask with its flags: 0 when it is paused. Or an error: LOOP_ESTALE, LOOP_EKIND,
-/// or another one. Loop's thread.
+/// -EBADF (the library knows that the descriptor was closed), or another one. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_watch_events(r#loop: *mut Loop, watch: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.watch_events(watch)))

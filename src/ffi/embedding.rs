@@ -7,14 +7,17 @@
 //! Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
 //! or timer that is made while the loop rests reaches the kernel in the call that makes it.
 //! Inside a callback changes are collected until the callback's turn is over; a
-//! callback that runs the host's main loop (a modal dialog) calls loop_flush first.
+//! callback that runs the host's main loop (a modal dialog) calls loop_flush first: nothing else
+//! would wake the host for what the callback has changed. A run call that returns to a callback
+//! leaves the loop complete as well, so in the dialog nothing more is needed. A release
+//! function that is owed while the loop rests is work: the host is told.
 //!
 //! Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
 //! edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
 //! nothing. It is an epoll set that contains another one: two of the five levels that Linux
 //! allows. It may be readable once although there is nothing to do.
 
-use super::{drive, get, long_number, number, status, types, with};
+use super::{change, drive, get, long_number, number, status, types, with};
 use crate::error::Error;
 use crate::event_loop::callback::WakeHook;
 use crate::event_loop::{Loop, News, Pulled};
@@ -25,16 +28,17 @@ use types::{LoopWakeCb, loop_handle_t};
 /// A descriptor that is readable when the loop has anything to do.
 ///
 /// It stays the same until loop_free, which closes it; do not close it, and do not read from
-/// it. Calling this once is enough; the first call takes three more descriptors. Returns it,
+/// it. Calling this once is enough; the first call takes three more descriptors. Inside a
+/// callback it does what loop_flush does. Returns it,
 /// or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
 /// LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_fd(r#loop: *mut Loop) -> c_int {
-    number(with(r#loop, Loop::fd))
+pub unsafe extern "C-unwind" fn loop_fd(r#loop: *mut Loop) -> c_int {
+    number(change(r#loop, Loop::fd))
 }
 
 /// How long a host may wait before it should run the loop, for hosts that wait with a time
-/// limit: nanoseconds until the next timer, 0 when something is ready now, LOOP_NEVER when no
+/// limit: nanoseconds until the next timer, 0 when something is ready now (or a release is owed), LOOP_NEVER when no
 /// timer is armed.
 ///
 /// Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
@@ -51,8 +55,8 @@ pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
 /// Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
 /// -ENOSPC), or another error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_flush(r#loop: *mut Loop) -> c_int {
-    status(with(r#loop, Loop::flush))
+pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
+    status(change(r#loop, Loop::flush))
 }
 
 /// Sets a function that is called when work, or an earlier deadline, comes while no run is on
@@ -60,10 +64,16 @@ pub unsafe extern "C" fn loop_flush(r#loop: *mut Loop) -> c_int {
 ///
 /// It is called once, and then not before the next run has ended; on the thread that brought the
 /// work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
-/// are loop_fd's to tell; never while the loop runs. It may call only loop_wake and the functions
-/// that any thread may call, and must not throw. NULL takes it away; when this returns, the old
-/// one runs on no thread. Returns 0, -ENOMEM, -EDEADLK inside the hook, or another
-/// error. Loop's thread.
+/// are loop_fd's to tell; never while the loop runs (but in a callback that has called loop_flush or
+/// has run the loop it is as if that rested). It may call only loop_wake and the functions
+/// that any thread may call. NULL takes it away; when this returns, the old one runs on no thread.
+///
+/// A C++ exception may leave it: it passes to whoever brought the work, which is taken all the same,
+/// or to the caller of the run that ends with work left. (If another exception is just passing
+/// through that run, the program ends, as always in C++.)
+///
+/// Returns 0, -ENOMEM, -EDEADLK inside the hook (on any of the threads that are inside it; where more
+/// than eight are, on every thread), or another error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb, arg: *mut c_void) -> c_int {
     // SAFETY: the header asks for a function that may be called with `arg` on any thread.
@@ -75,9 +85,13 @@ pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb,
 ///
 /// All its sources are there and go on in the child (those of the parent go on in the parent);
 /// the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
-/// What other threads were posting in the very moment of the fork stays the parent's. Only
+/// What other threads were posting in the very moment of the fork stays the parent's. A loop that is
+/// bound to a thread (LOOP_BOUND) is bound to the calling one from now on. A remote that was made
+/// before works in the child, but keeps no loop_run going there: the thread that was to post is
+/// the parent's. Only
 /// this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
-/// when there was no fork), or an error: -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
+/// when there was no fork), or an error: -EDEADLK (in the wake hook), LOOP_EWRONGTHREAD (another
+/// thread was running the loop: it is in the middle of something for ever), -EAGAIN, -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
 /// The child's only thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_after_fork(r#loop: *mut Loop) -> c_int {

@@ -5,11 +5,14 @@
 //! more, and loop_reschedule arms a timer again. Periodic timers, watchers and hooks live
 //! until they are cancelled.
 //!
+//! A negative number is no handle but an error that some call has answered: it comes back as it is, so
+//! loop_set_release(loop, loop_watch_fd(...), f) says why there is no watcher.
+//!
 //! Errors: LOOP_ENULL, LOOP_ESTALE (the source has ended, or the number is no handle of this
 //! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
 
-use super::{long_number, number, quick, release, status, types, with};
+use super::{change, long_number, number, quick, release, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use types::{LoopReleaseCb, loop_handle_t};
@@ -23,7 +26,7 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// may be closed before or after. A callback may cancel itself and any other. Returns 0 or an
 /// error. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+pub unsafe extern "C-unwind" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     match quick(r#loop, |target| target.cancel_at_once(handle).map(|()| 0)) {
         Some(code) => code,
         None => cancel_long(r#loop, handle),
@@ -32,14 +35,15 @@ pub unsafe extern "C" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -
 
 #[cold]
 #[inline(never)]
-extern "C" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
-    status(with(r#loop, |target| target.cancel(handle)))
+extern "C-unwind" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+    status(change(r#loop, |target| target.cancel(handle)))
 }
 
-/// May the source's callback still run? 1 while it is ready, armed or watching (paused or closed
-/// watchers too); 0 in a one-shot's own callback, and for stale handles and numbers that are
-/// none; or an error. In pull mode it is 1 for a one-shot that loop_next_events has handed out,
-/// until it is cancelled or the next call is made. Loop's thread.
+/// May the source's callback still run? 1 while it is ready, armed or watching (paused
+/// watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
+/// be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
+/// a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
+/// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_is_active(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.is_active(handle)).map(i32::from))

@@ -12,7 +12,8 @@ use std::sync::{Once, OnceLock};
 /// Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
 pub const LOOP_STRICT_POLL: u32 = 1;
 /// The loop belongs to the thread that makes it: every call from another thread is
-/// LOOP_EWRONGTHREAD, also while the loop rests.
+/// LOOP_EWRONGTHREAD, also while the loop rests. When that thread has ended, any other may free it,
+/// and no more.
 pub const LOOP_BOUND: u32 = 2;
 /// Pull mode: sources may have no callback and are handed out by loop_next_events, which
 /// takes the place of the run functions.
@@ -61,14 +62,15 @@ pub struct LoopOptions {
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_new() -> *mut Loop {
     keep_panics_quiet();
-    Loop::new().map_or(std::ptr::null_mut(), Box::into_raw)
+    Loop::new().map_or(std::ptr::null_mut(), into_raw)
 }
 
 /// Makes a loop with options and stores it in `*out`.
 ///
 /// Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
 /// when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
-/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC. Any thread.
+/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC; -EAGAIN (LOOP_BOUND:
+/// the process has no thread-specific key left). Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *mut Loop) -> c_int {
     keep_panics_quiet();
@@ -79,7 +81,13 @@ pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *m
     let options = unsafe { read_options(options) };
     let made = options.and_then(check_options).and_then(|options| Loop::with_options(&options));
     // SAFETY: the header asks for a place where a pointer can be stored.
-    status(made.map(|made| unsafe { out.write(Box::into_raw(made)) }))
+    status(made.map(|made| unsafe { out.write(into_raw(made)) }))
+}
+
+/// A loop that is called from C.
+fn into_raw(made: Box<Loop>) -> *mut Loop {
+    made.defer_hook();
+    Box::into_raw(made)
 }
 
 /// # Safety
@@ -122,12 +130,14 @@ fn check_options(given: LoopOptions) -> Result<Options> {
     })
 }
 
+type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
 /// A bug of the library prints nothing: its message is kept by the loop that was hit. Everybody else's
 /// panics, in a Rust program that this is linked into, are told as before.
 pub(super) fn keep_panics_quiet() {
     static ONCE: Once = Once::new();
     // In a static, so that the closure below captures nothing and needs no memory.
-    static OTHERS: OnceLock<Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>> = OnceLock::new();
+    static OTHERS: OnceLock<PanicHook> = OnceLock::new();
     // (A thread that panics, and makes a loop in a destructor, may not change the hook. And this crate's
     // own tests shall say why they fail.)
     if ONCE.is_completed() || std::thread::panicking() || cfg!(test) {

@@ -22,11 +22,12 @@ use types::{LoopIoCb, loop_handle_t};
 /// all", negative for no limit. `cb` is called once with LOOP_EVENT_DONE, and `result` is one of:
 ///
 /// - the LOOP_READABLE... bits of what happened, exactly as a watcher would get them;
-/// - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first.
+/// - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first;
+/// - -EBADF: the descriptor was closed meanwhile, and the library has found out (see LOOP_CLOSED).
 ///
 /// Nothing is read or written, and the descriptor's flags stay as they are. Any number of waits
 /// and watchers may share a descriptor; each gets its own bits. Cancel the wait before you close the
-/// descriptor; if you close first, the wait ends only by its time limit or by loop_cancel. A wait
+/// descriptor: the library does not always find out that you did. A wait
 /// costs what a watcher and a timer cost: for a descriptor that is waited for all the time, a
 /// watcher that is kept is cheaper.
 ///

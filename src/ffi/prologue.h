@@ -31,7 +31,7 @@
  *   int count = 0;
  *   loop_t *loop = loop_new();
  *   loop_call_soon(loop, hello, "hello");
- *   loop_call_every(loop, 100000000, 100000000, LOOP_RUN_MISSED, tick, &count);
+ *   loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
  *   int result = loop_run(loop); // until nothing is left to do
  *   loop_free(loop);
  *   return result < 0; // errors are negative; a NULL loop is one, not a crash
@@ -67,7 +67,8 @@
  * makes; loop_free frees all of it. A source is known by a number that goes stale when it
  * ends, never by a pointer that dangles. If an argument has to be freed when its source
  * ends, give the source a release function (loop_set_release): it is called exactly once,
- * never under your feet inside loop_cancel, but between two turns.
+ * never under your feet inside loop_cancel, but between two turns, and not before the source's
+ * own callback has returned.
  *
  * Calling back from a callback
  *
@@ -92,7 +93,8 @@
  *
  * A C++ exception may leave any callback and hook (not a release function). It passes through
  * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. longjmp, pthread_exit and
+ * is still ready, and the loop can be run again. Out of the wake hook it passes to whoever brought
+ * the work. longjmp, pthread_exit and
  * pthread_cancel out of a callback are not supported.
  *
  * Costs

@@ -67,11 +67,24 @@ pub unsafe extern "C-unwind" fn loop_run_ready(r#loop: *mut Loop, budget_ns: u64
 ///
 /// With no run on the stack it is remembered: the next run makes one turn that does not
 /// wait, and returns. Several calls before that count as one. A run that ends by an exception has
-/// used it up as well. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
+/// used it up as well. A callback that runs the loop (a dialog) makes another run the innermost:
+/// see loop_stop_all. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
 /// handlers too.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_stop(r#loop: *mut Loop) -> c_int {
+pub unsafe extern "C-unwind" fn loop_stop(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::stop))
+}
+
+/// Ends every run on the stack, each when its present snapshot has run: the program shall end while
+/// a callback runs the loop (a dialog).
+///
+/// The runs end one after the other, from the innermost outwards, as each comes between two turns.
+/// A run that a callback begins after one of them has ended ("save before you go?") is not
+/// ended. With no run on the stack it is remembered, as loop_stop is. Returns 0, LOOP_ENULL,
+/// LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn loop_stop_all(r#loop: *mut Loop) -> c_int {
+    status(get(r#loop).and_then(Loop::stop_all))
 }
 
 /// How many run calls of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a

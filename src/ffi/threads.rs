@@ -1,5 +1,5 @@
-//! What other threads may call: the functions of this section, loop_stop, loop_clock and
-//! loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
+//! What other threads may call: the functions of this section, loop_stop, loop_stop_all, loop_clock
+//! and loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
 //! *remote* is a sender that may outlive it.
 
 use super::{callback, get, release, status, types, with};
@@ -22,7 +22,7 @@ use types::{LoopCb, LoopReleaseCb};
 /// LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED, -ENOMEM. Any thread, the loop's own too; not
 /// in signal handlers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_call_soon_threadsafe(
+pub unsafe extern "C-unwind" fn loop_call_soon_threadsafe(
     r#loop: *mut Loop,
     cb: LoopCb,
     arg: *mut c_void,
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn loop_call_soon_threadsafe(
 /// Several calls before that count as one. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any
 /// thread, signal handlers too; errno is left alone.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_wake(r#loop: *mut Loop) -> c_int {
+pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::wake))
 }
 
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn loop_wake(r#loop: *mut Loop) -> c_int {
 /// LOOP_ECLOSED.
 ///
 /// Any number of threads may use one remote at once. As long as it exists it keeps loop_run
-/// going: results may come. Returns NULL when the call is not allowed or there is no memory.
+/// going: results may come. (In a forked child it does not: see loop_after_fork.) Returns NULL when the call is not allowed or there is no memory.
 /// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
 /// Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
 /// LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed), LOOP_EFORKED, -ENOMEM. Any thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_remote_call_soon(
+pub unsafe extern "C-unwind" fn loop_remote_call_soon(
     remote: *mut Remote,
     cb: LoopCb,
     arg: *mut c_void,
@@ -74,7 +74,7 @@ pub unsafe extern "C" fn loop_remote_call_soon(
 /// Frees a remote; its last use. Posts that it made are not affected. Returns 0 or LOOP_ENULL. Any
 /// thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_remote_free(remote: *mut Remote) -> c_int {
+pub unsafe extern "C-unwind" fn loop_remote_free(remote: *mut Remote) -> c_int {
     if remote.is_null() {
         return Error::NULL.code();
     }

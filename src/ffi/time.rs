@@ -2,9 +2,19 @@
 //! while the machine is suspended; with LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are the
 //! loop's own.
 
-use super::{get, status, with};
+use super::{change, get, status, with};
 use crate::event_loop::Loop;
 use std::ffi::c_int;
+
+/// A microsecond.
+#[allow(clippy::unnecessary_cast, reason = "cbindgen then writes a number that is as wide in C")]
+pub const LOOP_US: u64 = 1_000 as u64;
+/// A millisecond: `20 * LOOP_MS`.
+#[allow(clippy::unnecessary_cast, reason = "as above")]
+pub const LOOP_MS: u64 = 1_000_000 as u64;
+/// A second.
+#[allow(clippy::unnecessary_cast, reason = "as above")]
+pub const LOOP_SECOND: u64 = 1_000_000_000 as u64;
 
 /// Never, as a signed time.
 pub const LOOP_NEVER: i64 = i64::MAX;
@@ -27,6 +37,6 @@ pub unsafe extern "C" fn loop_clock(r#loop: *mut Loop) -> u64 {
 /// Returns 0, LOOP_ECLOCK on a loop whose clock is the system's, or another error. Loop's
 /// thread, inside callbacks too.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_advance(r#loop: *mut Loop, ns: u64) -> c_int {
-    status(with(r#loop, |target| target.advance(ns)))
+pub unsafe extern "C-unwind" fn loop_advance(r#loop: *mut Loop, ns: u64) -> c_int {
+    status(change(r#loop, |target| target.advance(ns)))
 }

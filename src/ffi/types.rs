@@ -42,5 +42,6 @@ pub type LoopIoCb = Option<
 pub type LoopWakeCb = Option<unsafe extern "C-unwind" fn(arg: *mut c_void)>;
 
 /// Called exactly once when an argument is no longer needed: after the last run of its
-/// callback, after a cancel, or by loop_free. It must not throw.
+/// callback, after a cancel, or by loop_free; never inside loop_cancel, but between two turns (also of
+/// a run that a callback makes), when its own callback is on the stack no more. It must not throw.
 pub type LoopReleaseCb = Option<unsafe extern "C-unwind" fn(arg: *mut c_void)>;

@@ -9,7 +9,7 @@ use crate::event_loop::Loop;
 use crate::event_loop::callback::IoCallback;
 use crate::event_loop::handle::RawHandle;
 use crate::event_loop::object::{Fired, Object, Parts, Step, Told};
-use crate::event_loop::watch::{ALWAYS, EVENTS};
+use crate::event_loop::watch::{ALWAYS, CLOSED, EVENTS};
 
 /// LOOP_EVENT_DONE: an operation has ended.
 pub const DONE: u32 = 14;
@@ -27,6 +27,7 @@ impl Object for PollFd {
             Fired::Timer => parts.look(WATCH),
         };
         let result = match ready {
+            events if events & CLOSED != 0 => Error::BAD_FD.code().into(),
             0 => Error::TIMED_OUT.code().into(),
             events => i64::from(events),
         };
@@ -54,7 +55,7 @@ impl Loop {
         }
         let deadline = timeout.map(|ns| self.time_after(ns));
         self.add_object(AnyObject::PollFd(PollFd), callback, |parts| {
-            parts.watch(WATCH, fd, events)?;
+            parts.watch(WATCH, fd, events | CLOSED)?;
             deadline.map_or(Ok(()), |deadline| parts.arm(DEADLINE, deadline))
         })
     }

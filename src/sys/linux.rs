@@ -4,5 +4,7 @@
 mod epoll;
 #[allow(unsafe_code)]
 mod host_set;
+#[allow(unsafe_code)]
+mod lineage;
 
-pub use epoll::{Poller, Waker};
+pub use epoll::{Poller, Waker, cpu_time};

@@ -69,7 +69,7 @@ static void renew_without_room(enum call call, int error, long at) {
 }
 
 TEST(no_room_for_a_new_set_in_the_hosts_lost_all_watchers) { renew_without_room(ADD, ENOSPC, 2); }
-TEST(no_memory_to_ask_for_a_descriptor_lost_its_watchers) { renew_without_room(MOD, ENOMEM, 1); }
+TEST(no_memory_to_ask_for_a_descriptor_lost_its_watchers) { renew_without_room(ADD, ENOMEM, 1); }
 
 TEST(a_deadline_that_could_not_be_told_let_the_host_sleep) {
   start(0);

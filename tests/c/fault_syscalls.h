@@ -17,7 +17,7 @@
 
 enum call {
   CREATE, ADD, MOD, DEL, WAIT, PWAIT2, EVENTFD, TIMERFD, SETTIME, WRITE, READ, POLL, NAP, DUP3, PRCTL,
-  MMAP, MADVISE
+  KCMP, MMAP, MADVISE
 };
 
 static struct {
@@ -90,6 +90,8 @@ long syscall(long number, ...) {
     last_wait = *(const struct timespec *)a[3];
     fall_asleep(1);
     if (fails(PWAIT2)) return -1;
+  } else if (number == SYS_kcmp) {
+    if (fails(KCMP)) return -1;
   } else {
     CHECK_EQ(number, SYS_futex); /* the library makes no other one this way */
   }

@@ -23,7 +23,6 @@ enum { NUMBER = 200 }; /* far from what the next open call would take */
 static void start(void) {
   loop = loop_new();
   CHECK(loop != NULL);
-  warm_up(loop);
   ghost = reader = (struct seen){0, 0};
   make_pair(fds);
   move_fd(fds[0], NUMBER);

@@ -164,7 +164,18 @@ static void bring_work_in_a_nested_run(loop_t *l, void *arg) {
   CHECK(loop_call_soon(l, bring_work, arg) > 0);
   CHECK_EQ(loop_run_ready(l, UINT64_MAX), 13);
   CHECK_EQ(calls, 0);
-  bring_work(l, arg);
+}
+
+/* Whoever has run the loop in a callback may wait there for more, and is told of it. */
+static void bring_work_after_a_nested_run(loop_t *l, void *arg) {
+  bring_work_in_a_nested_run(l, arg);
+  CHECK(loop_call_soon(l, count_run, &runs) > 0);
+  CHECK_EQ(calls, 1);
+  CHECK_EQ(loop_wake(l), 0);
+  CHECK_EQ(calls, 1);
+  calls = 0;
+  CHECK_EQ(loop_run_ready(l, UINT64_MAX), 1);
+  CHECK_EQ(calls, 0);
 }
 
 TEST(never_inside_a_run) {
@@ -172,7 +183,14 @@ TEST(never_inside_a_run) {
   CHECK(loop_call_soon(loop, bring_work, NULL) > 0);
   check_calls_and_run(1, 13);
   CHECK(loop_call_soon(loop, bring_work_in_a_nested_run, NULL) > 0);
-  check_calls_and_run(1, 13);
+  check_calls_and_run(1, 1);
+  end();
+}
+
+TEST(in_a_callback_that_has_run_the_loop) {
+  start();
+  CHECK(loop_call_soon(loop, bring_work_after_a_nested_run, NULL) > 0);
+  check_calls_and_run(1, 1);
   end();
 }
 

@@ -1,5 +1,6 @@
-/* Law 6, where a release runs: at the boundaries of the outermost run only, or
- * in loop_free; and what a release function may do itself. */
+/* Law 6, where a release runs: at the next boundary between turns of whatever run
+ * is innermost, unless the source's own callback is on the stack; or in loop_free;
+ * and what a release function may do itself. */
 #define _GNU_SOURCE 1
 #include "journal.h"
 
@@ -13,7 +14,8 @@ static loop_handle_t soon_with_release(loop_t *loop, loop_cb cb, const char *let
   return handle;
 }
 
-/* Whatever the nested run finishes or cancels is released by the outer one. */
+/* What was owed before is released as the nested run begins, what it finishes between its turns,
+ * and itself when its own callback has returned. */
 static void run_nested(loop_t *loop, void *arg) {
   (void)arg;
   journal_write('(');
@@ -24,13 +26,13 @@ static void run_nested(loop_t *loop, void *arg) {
   journal_write(')');
 }
 
-TEST(nested_runs_release_nothing_before_the_outermost_does) {
+TEST(a_nested_run_releases_what_is_not_on_the_stack) {
   loop_t *loop = loop_new();
   soon_with_release(loop, run_nested, "n", write_release);
   soon_with_release(loop, write_letter, "a", write_release);
   CHECK_EQ(loop_call_soon_threadsafe(loop, write_letter, "p", write_release), 0);
   CHECK(loop_run_once(loop, 0) > 0);
-  CHECK_JOURNAL("(ap)vapn");
+  CHECK_JOURNAL("(vapap)n");
   free_loop(loop);
   CHECK_JOURNAL("");
 }
@@ -45,13 +47,89 @@ static void run_nested_twice(loop_t *loop, void *arg) {
   journal_write(')');
 }
 
-TEST(a_run_two_levels_down_releases_nothing_either) {
+TEST(a_run_two_levels_down_does_so_too) {
   loop_t *loop = loop_new();
   CHECK(loop_call_soon(loop, run_nested_twice, NULL) > 0);
   CHECK(loop_run_once(loop, 0) > 0);
-  CHECK_JOURNAL("((bc))vbcn");
+  CHECK_JOURNAL("((vbcbc)n)");
   free_loop(loop);
   CHECK_JOURNAL("");
+}
+
+/* A dialog on the stack of a source that is cancelled meanwhile: released after its callback, of several
+ * after the outermost, and not by the runs in between. */
+static loop_handle_t on_stack;
+static int fds[2], depth;
+
+static void dialog_of_a_source(loop_t *loop) {
+  journal_write('(');
+  if (++depth < 3) {
+    if (depth == 1) CHECK(loop_call_soon(loop, write_letter, "s") > 0);
+    CHECK(loop_run_once(loop, 0) >= 0);
+  } else {
+    CHECK_EQ(loop_cancel(loop, on_stack), 0);
+    CHECK_EQ(loop_cancel(loop, on_stack), LOOP_ESTALE);
+  }
+  CHECK(loop_run_ready(loop, UINT64_MAX) >= 0);
+  CHECK_EQ(loop_run_once(loop, 0), 0);
+  journal_write(')');
+}
+
+static void dialog_of_a_watcher(loop_t *loop, int fd, uint32_t events, void *arg) {
+  CHECK(fd == fds[0] && events == LOOP_READABLE && arg != NULL);
+  dialog_of_a_source(loop);
+}
+
+static void dialog_of_a_timer(loop_t *loop, uint64_t ticks, void *arg) {
+  CHECK(ticks > 0 && arg != NULL);
+  dialog_of_a_source(loop);
+}
+
+static void dialog_of_a_hook(loop_t *loop, void *arg) {
+  CHECK(arg != NULL);
+  dialog_of_a_source(loop);
+}
+
+TEST(a_source_whose_callback_is_on_the_stack_is_released_after_the_outermost_of_them) {
+  for (int kind = 0; kind < 3; kind++) {
+    loop_t *loop = loop_new();
+    CHECK_EQ(pipe(fds), 0);
+    CHECK_EQ(write(fds[1], "x", 1), 1);
+    depth = 0;
+    if (kind == 0) on_stack = loop_watch_fd(loop, fds[0], LOOP_READABLE, dialog_of_a_watcher, "w");
+    if (kind == 1) on_stack = loop_call_every(loop, 0, 1, LOOP_SKIP_MISSED, dialog_of_a_timer, "w");
+    if (kind == 2) on_stack = loop_add_hook(loop, LOOP_BEFORE_WAIT, dialog_of_a_hook, "w");
+    CHECK_EQ(loop_set_release(loop, on_stack, write_release), 0);
+    CHECK(loop_run_once(loop, 0) >= 0);
+    /* (The soon-callback comes before what a turn collects, and after the hook.) */
+    CHECK_JOURNAL(kind == 2 ? "(((s)))w" : "(s(()))w");
+    free_loop(loop);
+    CHECK_JOURNAL("");
+    close(fds[0]);
+    close(fds[1]);
+  }
+}
+
+static void cancel_oneself_and_free(loop_t *loop, void *arg) {
+  journal_write('(');
+  if (++depth < 2) {
+    CHECK_EQ(loop_run_once(loop, 0), LOOP_ECLOSED);
+  } else {
+    loop_handle_t owed = soon_with_release(loop, write_letter, "o", write_release);
+    CHECK(owed > 0);
+    free_loop(loop);
+  }
+  CHECK(arg != NULL);
+  journal_write(')');
+}
+
+TEST(a_loop_freed_in_a_dialog_releases_after_all_callbacks) {
+  loop_t *loop = loop_new();
+  depth = 0;
+  on_stack = loop_add_hook(loop, LOOP_BEFORE_WAIT, cancel_oneself_and_free, "h");
+  CHECK_EQ(loop_set_release(loop, on_stack, write_release), 0);
+  CHECK_EQ(loop_run_once(loop, 0), LOOP_ECLOSED);
+  CHECK_JOURNAL("(())oh");
 }
 
 static void schedule_in_release(void *arg) {

@@ -90,7 +90,7 @@ static void check_handle(loop_t *l, loop_handle_t h, int expected) {
   CHECK_EQ(loop_unref(l, h), expected);
   CHECK_EQ(loop_watch_update(l, h, LOOP_WRITABLE), expected);
   CHECK_EQ(loop_watch_events(l, h), expected);
-  CHECK_EQ(loop_is_active(l, h), expected == LOOP_ENULL ? LOOP_ENULL : 0);
+  CHECK_EQ(loop_is_active(l, h), expected == LOOP_ESTALE && h >= 0 ? 0 : expected);
 }
 
 TEST(a_null_loop_is_ENULL) {
@@ -147,6 +147,15 @@ static uint64_t random_number(void) { /* xorshift64 */
   return state;
 }
 
+TEST(a_negative_handle_is_an_error_that_comes_back_as_it_is) {
+  start();
+  const int errors[] = {-1, -EBADF, -ENOMEM, LOOP_EMASK, LOOP_ECLOSED, INT32_MIN};
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) check_handle(loop, errors[i], errors[i]);
+  check_handle(loop, loop_watch_fd(loop, -1, LOOP_READABLE, on_fd, NULL), -EBADF);
+  check_handle(NULL, -EBADF, LOOP_ENULL);
+  check_goes_on_and_end();
+}
+
 TEST(an_invented_handle_is_ESTALE) {
   start();
   for (int i = 0; i < 200; i++) {
@@ -156,7 +165,7 @@ TEST(an_invented_handle_is_ESTALE) {
     for (int k = 0; k < KINDS; k++) real |= invented == handles[k];
     if (!real) check_handle(loop, invented, LOOP_ESTALE);
   }
-  const loop_handle_t edges[] = {0, -1, INT64_MIN, INT64_MAX, INT64_C(1) << 53, LOOP_ESTALE};
+  const loop_handle_t edges[] = {0, INT64_MIN, INT64_MAX, INT64_C(1) << 53, LOOP_ESTALE};
   for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
     check_handle(loop, edges[i], LOOP_ESTALE);
   }
@@ -208,7 +217,7 @@ TEST(a_bad_descriptor_mask_hook_policy_or_clock_has_its_code) {
   CHECK_EQ(loop_watch_fd(loop, -1, LOOP_READABLE, on_fd, NULL), -EBADF);
   CHECK_EQ(loop_watch_fd(loop, closed, LOOP_READABLE, on_fd, NULL), -EBADF);
   const uint32_t known = LOOP_READABLE | LOOP_WRITABLE | LOOP_PRIORITY | LOOP_HANGUP | LOOP_ERROR |
-                         LOOP_READ_CLOSED | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS;
+                         LOOP_READ_CLOSED | LOOP_CLOSED | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS | LOOP_NOW;
   for (int bit = 0; bit < 32; bit++) {
     uint32_t mask = UINT32_C(1) << bit;
     if (known & mask) continue;

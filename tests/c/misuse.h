@@ -201,6 +201,7 @@ static inline int64_t posted_remotely(struct stage *s) {
   X(loop_run_once, "L", CODE, loop_run_once(s->loop, 0))                                 \
   X(loop_run_ready, "L", CODE, loop_run_ready(s->loop, 0))                               \
   X(loop_stop, "L", CODE, loop_stop(s->loop))                                            \
+  X(loop_stop_all, "L", CODE, loop_stop_all(s->loop))                                    \
   X(loop_is_running, "L", CODE, loop_is_running(s->loop))                                \
   X(loop_has_work, "L", CODE, loop_has_work(s->loop))                                    \
   X(loop_in_thread, "L", NUMBER, loop_in_thread(s->loop))                                \

@@ -120,7 +120,7 @@ TEST(sources) {
 /* Every bit that means nothing has the same answer. */
 static void every_unknown_bit(void) {
   const uint32_t known = LOOP_READABLE | LOOP_WRITABLE | LOOP_PRIORITY | LOOP_HANGUP | LOOP_ERROR |
-                         LOOP_READ_CLOSED | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS;
+                         LOOP_READ_CLOSED | LOOP_CLOSED | LOOP_NOW | LOOP_EDGE | LOOP_ONESHOT | LOOP_ALWAYS;
   for (int bit = 0; bit < 32; bit++) {
     uint32_t mask = UINT32_C(1) << bit;
     if (known & mask) continue;

@@ -315,6 +315,26 @@ TEST(what_is_refused_changes_nothing) {
   end();
 }
 
+/* The library finds out when another file is watched under the number. */
+TEST(a_closed_descriptor_ends_the_wait_when_the_library_finds_out) {
+  start();
+  int number = dup(fds[0]);
+  loop_handle_t handle = loop_poll_fd(loop, number, LOOP_READABLE, -1, on_done, &releases);
+  CHECK(handle > 0);
+  close(number);
+  CHECK_EQ(dup2(fds[1], number), number);
+  loop_handle_t watch = loop_watch_fd(loop, number, LOOP_PRIORITY, count_event, &done);
+  CHECK(watch > 0);
+  CHECK_EQ(loop_run_once(loop, 0), 1);
+  CHECK_EQ(done, 1);
+  CHECK_EQ(source, handle);
+  CHECK_EQ(result, -EBADF);
+  CHECK_EQ(loop_cancel(loop, watch), 0);
+  CHECK_EQ(loop_has_work(loop), 0);
+  close(number);
+  end();
+}
+
 /* Handles are numbers: every one near the operation's own, of any kind, is nobody's. */
 TEST(its_parts_are_stale_for_users) {
   start();

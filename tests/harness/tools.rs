@@ -33,6 +33,9 @@ pub struct Tool {
 /// A test, and why it is not run.
 type Excuse = (&'static str, &'static str);
 
+/// Seen, and not yet explained.
+const LOWERS_LIMIT: &str = "lowers RLIMIT_NOFILE, which does not come to its end under valgrind";
+
 const REPLACES_MALLOC: &str = "replaces malloc, as the tool does";
 const OWN_MALLOC: &[Excuse] = &[
     ("c/fault_causes_memory", REPLACES_MALLOC),
@@ -96,6 +99,10 @@ const TOOLS: [Tool; 4] = [
                 ("c/law_08_syscalls", "counts epoll_pwait2, which valgrind 3.19 does not know"),
                 ("c/fork_exec", "looks at every descriptor, valgrind's log among them"),
                 ("c_examples/dialog", "its dialog opens 30 ms before its last tick, or not at all"),
+                ("c/example_chat_server_full", LOWERS_LIMIT),
+                ("c/example_echo_server_full", LOWERS_LIMIT),
+                ("c/example_http_server_full", LOWERS_LIMIT),
+                ("c/example_proxy_full", LOWERS_LIMIT),
                 ("c/fork_threads", "its children lose what other threads had in hand at the fork"),
             ],
         ],

@@ -117,3 +117,27 @@ fn a_hook_knows_the_thread_that_calls_it() {
         assert!(!cell.is_called_here());
     });
 }
+
+/// Armed again while it is being called, the hook has two threads inside (one more than there are
+/// places for their names here): each knows it, and neither would wait for itself.
+#[test]
+fn of_two_threads_inside_the_hook_each_knows_it() {
+    model(|| {
+        let cell = Arc::new(HookCell::new());
+        cell.replace(Some(Box::new(())));
+        let callers = [0, 1].map(|_| {
+            let cell = cell.clone();
+            thread::spawn(move || {
+                cell.call_once(|()| {
+                    cell.arm(true);
+                    assert!(cell.is_called_here());
+                });
+            })
+        });
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        assert!(!cell.is_called_here(), "all have left");
+        cell.replace(None);
+    });
+}

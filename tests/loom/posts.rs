@@ -1,5 +1,6 @@
 //! Posts, stops and wake-ups while the loop falls asleep or comes to rest: seen or told.
 
+use crate::inbox::Stop;
 use crate::model;
 use crate::world::{Host, Side, post};
 use loom::sync::Arc;
@@ -50,7 +51,7 @@ fn a_stop_while_the_loop_falls_asleep_ends_the_run() {
             is_over = side.turn(true).stopped;
         }
         stopper.join().unwrap();
-        assert!(!side.shared.take_stop(), "used up once");
+        assert_eq!(side.shared.take_stop(), Stop::No, "used up once");
     });
 }
 
@@ -85,7 +86,7 @@ fn while_the_run_ends(bring: fn(&crate::inbox::Shared)) {
         let turn = side.turn(false);
         let is_seen = turn.posts == 1 || turn.woken || turn.stopped;
         side.end_run();
-        let is_announced = side.shared.has_something();
+        let is_announced = side.shared.has_something(Stop::All);
         other.join().unwrap();
         assert!(is_seen || is_announced || side.is_told(), "the descriptor is not readable");
         assert!(is_seen || host.calls() == 1, "the hook was not called");

@@ -3,7 +3,7 @@
 
 use crate::callback::{Callback, WakeHook};
 use crate::counted::Counted;
-use crate::inbox::{Post, Posts, Shared};
+use crate::inbox::{Post, Posts, Shared, Stop};
 use loom::sync::{Arc, Condvar, Mutex};
 
 /// Callbacks name the loop; here none is called.
@@ -126,13 +126,13 @@ impl Side {
             self.waker.sleep();
         }
         let woken = self.shared.wake_up();
-        Turn { posts: self.take_posts(), woken, stopped: self.shared.take_stop() }
+        Turn { posts: self.take_posts(), woken, stopped: self.shared.take_stop() != Stop::No }
     }
 
     /// The run ends; what came too late for it is looked for once more, and told.
     pub fn end_run(&self) {
         self.shared.end_run();
-        if self.shared.has_something() {
+        if self.shared.has_something(Stop::All) {
             self.shared.call_hook();
         }
     }

@@ -362,7 +362,7 @@ impl Bytes<'_> {
             EDGE,
             ALWAYS,
             READABLE | WRITABLE | PRIORITY | HANGUP | READ_CLOSED,
-            64 | READABLE,
+            128 | READABLE,
         ];
         let mask = MASKS[self.below(MASKS.len())];
         if self.setup.dups || self.setup.forks { mask & !EDGE } else { mask }

@@ -16,7 +16,7 @@ impl Kernel {
         let id = self.0.insert(fd, mask, callback, |_| ()).unwrap();
         let change = self.0.addition(fd, mask);
         match new {
-            true => self.0.added(id, mask, change, |_| ()).unwrap(),
+            true => self.0.added(id, mask, change, |_, _| Ok(())).unwrap(),
             false => self.0.link(id),
         }
         id
@@ -25,7 +25,7 @@ impl Kernel {
     /// Tells the kernel what it has to be told, and how often that was.
     fn flush(&mut self) -> Vec<(What, u32)> {
         let mut told = Vec::new();
-        while let Some(change) = self.0.next_change() {
+        while let Some(change) = self.0.next_change(false) {
             self.0.told(change);
             told.push((change.what, change.events));
         }
@@ -155,7 +155,8 @@ fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
     let callback = FdCallback::pulled(std::ptr::null_mut());
     let id = kernel.0.insert(5, READABLE | ALWAYS, callback, |_| ()).unwrap();
     kernel.0.prepare(5).unwrap();
-    kernel.0.always(5, id, |_| ()).unwrap();
+    let file = FileId { device: 1, number: 2 };
+    kernel.0.always(5, file, id, |_, _| Ok(())).unwrap();
     assert_eq!(kernel.flush(), []);
     let ready = |kernel: &mut Kernel| {
         let mut count = 0;
@@ -163,14 +164,14 @@ fn watchers_of_what_cannot_be_watched_are_ready_every_turn() {
             count += 1;
             Ok(())
         };
-        kernel.0.report_always(|fd| fd == 5, emit).unwrap();
+        kernel.0.report_always(|fd, behind| (fd, behind) == (5, file), emit).unwrap();
         count
     };
     assert_eq!((kernel.0.has_always(), ready(&mut kernel)), (true, 1));
     kernel.0.set_mask(id, 0);
     assert_eq!((kernel.0.has_always(), ready(&mut kernel)), (false, 0));
     kernel.0.set_mask(id, READABLE);
-    assert_eq!(kernel.0.report_always(|_| false, |_, _, _| unreachable!()), Ok(Some(5)));
+    assert_eq!(kernel.0.report_always(|_, _| false, |_, _, _| unreachable!()), Ok(Some(5)));
     kernel.0.remove(id);
     assert!(kernel.0.always.is_empty());
 }

@@ -13,9 +13,10 @@
 //! a timerfd take over, which has none.
 
 use super::host_set::Outer;
+use super::lineage::{self, Known, Removals};
 use crate::error::{Error, Result};
 use crate::sys::thread;
-use crate::sys::{self, Change, Event, Timeout, What};
+use crate::sys::{self, Change, Event, FileId, Timeout, What};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 const BITS: [(u32, u32); 6] = [
@@ -42,7 +43,7 @@ pub struct Waker(OwnedFd);
 
 impl Waker {
     fn new() -> Result<Waker> {
-        Ok(Waker(new_eventfd()?))
+        Ok(Waker(above_standard(new_eventfd)?))
     }
 
     /// In a forked child: an eventfd of its own under the same number. The parent's lives on
@@ -69,8 +70,11 @@ impl Waker {
 pub struct Poller {
     set: mio::Poll,
     waker: RawFd,
-    /// Made for the first wait that is shorter than the timer slack.
-    timer: Option<OwnedFd>,
+    /// For waits that are shorter than the timer slack. Made with the set, so that it never takes
+    /// a number that the user has closed; added to it by the first such wait.
+    timer: OwnedFd,
+    is_timer_added: bool,
+    removals: Removals,
     /// As long as what one wait may find; grows with the number of descriptors.
     found: Vec<libc::epoll_event>,
     /// It does not grow beyond this by itself.
@@ -84,6 +88,21 @@ pub struct Poller {
     has_pwait2: bool,
     /// For hosts that wait for one descriptor; made when one asks for it.
     outer: Option<Outer>,
+}
+
+/// Makes one of the library's own descriptors, above the standard ones: a process that was
+/// started without these may open them at any time, by their numbers.
+pub(super) fn above_standard<T: AsRawFd>(make: fn() -> Result<T>) -> Result<T> {
+    let made = make()?;
+    match made.as_raw_fd() {
+        // It is closed when a higher one has been found.
+        ..=libc::STDERR_FILENO => above_standard(make),
+        _ => Ok(made),
+    }
+}
+
+pub(super) fn new_set() -> Result<mio::Poll> {
+    Ok(mio::Poll::new()?)
 }
 
 pub(super) fn new_eventfd() -> Result<OwnedFd> {
@@ -177,9 +196,11 @@ impl Poller {
         add_room(&mut found, max_events.min(FIRST_EVENTS))?;
         let waker = Waker::new()?;
         let poller = Poller {
-            set: mio::Poll::new()?,
+            set: above_standard(new_set)?,
             waker: waker.0.as_raw_fd(),
-            timer: None,
+            timer: above_standard(new_timerfd)?,
+            is_timer_added: false,
+            removals: Removals::new(),
             found,
             max_events,
             count: 0,
@@ -195,44 +216,43 @@ impl Poller {
 
     /// Edge-triggered: a wake-up is reported once and needs no read.
     fn add_own(&self, fd: RawFd, token: u64) -> Result<()> {
-        let events = sys::READABLE | sys::EDGE;
-        self.change(Change { fd, what: What::Add, events, token })
+        control(&self.set, own(fd, token))
     }
 
     pub fn change(&self, change: Change) -> Result<()> {
-        let operation = match change.what {
-            What::Add => libc::EPOLL_CTL_ADD,
-            What::Modify => libc::EPOLL_CTL_MOD,
-            What::Remove => libc::EPOLL_CTL_DEL,
-        };
-        let mut event = libc::epoll_event { events: to_kernel(change.events), u64: change.token };
-        // SAFETY: the kernel reads one event, and says so when `fd` is none.
-        check(unsafe { libc::epoll_ctl(self.set.as_raw_fd(), operation, change.fd, &mut event) })?;
-        Ok(())
+        control(&self.set, change)
     }
 
-    /// Is the file behind the number still the one that is registered? `change` is what would add
-    /// it. (Unlike a modification, asking this way does not report an old edge again.)
-    pub fn is_registered(&self, change: Change) -> bool {
+    /// Removes a registration that a forked child may have inherited.
+    #[inline]
+    pub fn remove(&self, registration: Change) -> Result<()> {
+        self.removals.count();
+        self.change(registration)
+    }
+
+    /// Returns whether the file behind the number is still the one that is registered. `change` is what
+    /// would add it. (Unlike a modification, asking this way does not report an old edge again.)
+    /// Fails where the system has no memory to tell.
+    pub fn is_registered(&self, change: Change) -> Result<bool> {
         match self.change(change) {
-            Err(error) => error.is_os(libc::EEXIST),
+            Err(error) if error.is_shortage() => Err(error),
+            Err(error) => Ok(error.is_os(libc::EEXIST)),
             Ok(()) => {
                 // Another file by now, which nobody wants to watch.
                 let _ = self.change(Change { what: What::Remove, ..change });
-                false
+                Ok(false)
             }
         }
     }
 
-    /// Is there still a file behind the number that cannot be waited for?
-    pub fn is_unwatchable(&self, fd: RawFd) -> bool {
-        let change = Change { fd, what: What::Add, events: 0, token: 0 };
-        match self.change(change) {
-            Err(error) => error.is_os(libc::EPERM),
-            Ok(()) => {
-                let _ = self.change(Change { what: What::Remove, ..change });
-                false
-            }
+    /// The file behind a number.
+    pub fn file(&self, fd: RawFd) -> Result<FileId> {
+        let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: the kernel writes one status, which is read only if it has.
+        unsafe {
+            check(libc::fstat(fd, status.as_mut_ptr()))?;
+            let status = status.assume_init();
+            Ok(FileId { device: status.st_dev, number: status.st_ino })
         }
     }
 
@@ -274,33 +294,58 @@ impl Poller {
         }
     }
 
-    /// Starts over with a set that holds nothing but the poller's own descriptors.
-    pub fn renew(&mut self) -> Result<()> {
-        let fresh = Poller { set: mio::Poll::new()?, timer: None, found: Vec::new(), outer: None, ..*self };
-        fresh.add_own(self.waker, WAKER_TOKEN)?;
-        if let Some(timer) = &self.timer {
-            fresh.add_own(timer.as_raw_fd(), TIMER_TOKEN)?;
+    /// Starts over with a set that holds the poller's own descriptors and these registrations. Nothing
+    /// has changed when it fails.
+    pub fn renew(&mut self, registrations: &[Change]) -> Result<()> {
+        let fresh = new_set()?;
+        control(&fresh, own(self.waker, WAKER_TOKEN))?;
+        if self.is_timer_added {
+            control(&fresh, own(self.timer.as_raw_fd(), TIMER_TOKEN))?;
+        }
+        for change in registrations {
+            control(&fresh, *change)?;
         }
         // The last that may fail comes before anything changes.
         if let Some(outer) = &self.outer {
-            outer.add(fresh.set.as_raw_fd())?;
+            outer.add(fresh.as_raw_fd())?;
         }
         // Under the old number: the fresh one may be one that the user has just closed, and counts
         // on. The old set leaves the outer one by being closed.
-        replace_fd(self.set.as_raw_fd(), fresh.set.as_raw_fd())?;
+        replace_fd(self.set.as_raw_fd(), fresh.as_raw_fd())?;
+        if let Some(outer) = &mut self.outer {
+            outer.renumber(fresh.as_raw_fd(), self.set.as_raw_fd());
+        }
         self.count = 0;
+        self.removals.forget_others();
         Ok(())
     }
 
-    /// In a forked child, after [`Waker::renew`]: sets of its own, empty. The parent's are
-    /// only closed, which the parent does not notice.
-    pub fn after_fork(&mut self) -> Result<()> {
-        self.timer = None;
+    /// In a forked child, before [`Poller::after_fork`]: returns whether the number still means the
+    /// file that was registered. `change` is what would add it.
+    pub fn is_inherited(&self, change: Change) -> bool {
+        match lineage::compare(self.set.as_raw_fd(), change.fd) {
+            Known::Same => true,
+            Known::Other => false,
+            // Closed before the fork, or removed after it by the parent, who has no use for it.
+            Known::Nothing => self.removals.may_be_others(),
+            Known::Unknown => {
+                // An ADD that the parent takes no notice of, and that is taken back at once.
+                self.is_registered(own(change.fd, TIMER_TOKEN)) == Ok(true) || self.removals.may_be_others()
+            }
+        }
+    }
+
+    /// In a forked child, after [`Waker::renew`]: sets of its own, with these registrations. The
+    /// parent's are only closed, which the parent does not notice. When it fails it may be
+    /// called again.
+    pub fn after_fork(&mut self, registrations: &[Change]) -> Result<()> {
+        replace_fd(self.timer.as_raw_fd(), new_timerfd()?.as_raw_fd())?;
+        self.is_timer_added = false;
         self.slack_of = 0;
         if let Some(outer) = &mut self.outer {
             outer.after_fork()?;
         }
-        self.renew()
+        self.renew(registrations)
     }
 
     /// The descriptor for hosts: readable when there are events in the set, and when
@@ -323,12 +368,23 @@ impl Poller {
         }
     }
 
+    /// The numbers that [`Poller::embed`] has taken.
+    pub fn host_numbers(&self) -> [RawFd; 3] {
+        self.outer.as_ref().map_or([-1; 3], Outer::numbers)
+    }
+
+    /// While muted, the host's descriptor is not readable for events in the set.
+    pub fn mute(&mut self, muted: bool) {
+        if let Some(outer) = &mut self.outer {
+            outer.mute(self.set.as_raw_fd(), muted);
+        }
+    }
+
     /// Is it one of the poller's own descriptors?
     pub fn owns(&self, fd: RawFd) -> bool {
-        let is = |other: &Option<OwnedFd>| other.as_ref().is_some_and(|other| other.as_raw_fd() == fd);
         fd == self.waker
             || fd == self.set.as_raw_fd()
-            || is(&self.timer)
+            || fd == self.timer.as_raw_fd()
             || self.outer.as_ref().is_some_and(|outer| outer.owns(fd))
     }
 
@@ -420,28 +476,20 @@ impl Poller {
     }
 
     fn wait_by_timer(&mut self, ns: u64) -> Result<libc::c_int> {
-        let timer = match (&self.timer, self.has_pwait2) {
-            (Some(timer), _) => timer.as_raw_fd(),
-            // Without a descriptor left: later by the slack, or by a millisecond.
-            (None, has_pwait2) => match self.make_timer() {
-                Ok(timer) => timer,
-                Err(_) if has_pwait2 => return self.pwait2(ns),
+        let timer = self.timer.as_raw_fd();
+        if !self.is_timer_added {
+            // Where the set takes no more: later by the slack, or by a millisecond.
+            match self.add_own(timer, TIMER_TOKEN) {
+                Ok(()) => self.is_timer_added = true,
+                Err(_) if self.has_pwait2 => return self.pwait2(ns),
                 Err(_) => return self.wait_ms(1),
-            },
-        };
+            }
+        }
         let zero = to_timespec(0);
         let setting = libc::itimerspec { it_interval: zero, it_value: to_timespec(ns.max(1)) };
         // SAFETY: the kernel reads one setting and, with a null pointer, writes none.
         check(unsafe { libc::timerfd_settime(timer, 0, &setting, std::ptr::null_mut()) })?;
         self.wait_ms(-1)
-    }
-
-    fn make_timer(&mut self) -> Result<RawFd> {
-        let timer = new_timerfd()?;
-        let fd = timer.as_raw_fd();
-        self.add_own(fd, TIMER_TOKEN)?;
-        self.timer = Some(timer);
-        Ok(fd)
     }
 
     /// What the last wait found, but for the poller's own descriptors.
@@ -459,6 +507,31 @@ fn add_room(found: &mut Vec<libc::epoll_event>, size: usize) -> Result<()> {
         found.resize(size, libc::epoll_event { events: 0, u64: 0 });
     }
     Ok(())
+}
+
+fn own(fd: RawFd, token: u64) -> Change {
+    Change { fd, what: What::Add, events: sys::READABLE | sys::EDGE, token }
+}
+
+#[inline(always)] // in the one place that counts
+fn control(set: &mio::Poll, change: Change) -> Result<()> {
+    let operation = match change.what {
+        What::Add => libc::EPOLL_CTL_ADD,
+        What::Modify => libc::EPOLL_CTL_MOD,
+        What::Remove => libc::EPOLL_CTL_DEL,
+    };
+    let mut event = libc::epoll_event { events: to_kernel(change.events), u64: change.token };
+    // SAFETY: the kernel reads one event, and says so when `fd` is none.
+    check(unsafe { libc::epoll_ctl(set.as_raw_fd(), operation, change.fd, &mut event) })?;
+    Ok(())
+}
+
+/// What the calling thread has used of the CPU, in nanoseconds.
+pub fn cpu_time() -> u64 {
+    let mut time = to_timespec(0);
+    // SAFETY: the kernel writes one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// What the kernel adds to a sleep whatever the thread's slack (100 ms at the most; to one of a
@@ -534,7 +607,7 @@ mod tests {
         poller.wait(Timeout::Poll).unwrap();
         assert_eq!(poller.count, 0);
         waker.wake();
-        poller.renew().unwrap();
+        poller.renew(&[]).unwrap();
         poller.wait(Timeout::Forever).unwrap();
     }
 

@@ -6,7 +6,9 @@
 //! descriptor stays what it is. All three are level-triggered: the descriptor stays
 //! readable until a run has seen to it.
 
-use super::epoll::{check, new_eventfd, new_timerfd, replace_fd, to_timespec, uninterrupted};
+use super::epoll::{
+    above_standard, check, new_eventfd, new_set, new_timerfd, replace_fd, to_timespec, uninterrupted,
+};
 use crate::error::Result;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -17,16 +19,19 @@ pub struct Outer {
     is_left: bool,
     /// What the timerfd is set to; `u64::MAX`: off.
     armed: u64,
+    /// The loop's set is not looked at.
+    muted: bool,
 }
 
 impl Outer {
     pub fn new() -> Result<Outer> {
         let outer = Outer {
-            set: mio::Poll::new()?,
-            left: new_eventfd()?,
-            timer: new_timerfd()?,
+            set: above_standard(new_set)?,
+            left: above_standard(new_eventfd)?,
+            timer: above_standard(new_timerfd)?,
             is_left: false,
             armed: u64::MAX,
+            muted: false,
         };
         outer.add(outer.left.as_raw_fd())?;
         outer.add(outer.timer.as_raw_fd())?;
@@ -38,15 +43,41 @@ impl Outer {
     }
 
     pub fn owns(&self, fd: RawFd) -> bool {
-        [self.fd(), self.left.as_raw_fd(), self.timer.as_raw_fd()].contains(&fd)
+        self.numbers().contains(&fd)
+    }
+
+    pub fn numbers(&self) -> [RawFd; 3] {
+        [self.fd(), self.left.as_raw_fd(), self.timer.as_raw_fd()]
     }
 
     /// Makes the host's descriptor readable while `fd` is.
     pub fn add(&self, fd: RawFd) -> Result<()> {
-        let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: 0 };
+        self.control(libc::EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32)
+    }
+
+    fn control(&self, operation: libc::c_int, fd: RawFd, events: u32) -> Result<()> {
+        let mut event = libc::epoll_event { events, u64: 0 };
         // SAFETY: the kernel reads one event.
-        check(unsafe { libc::epoll_ctl(self.fd(), libc::EPOLL_CTL_ADD, fd, &mut event) })?;
+        check(unsafe { libc::epoll_ctl(self.fd(), operation, fd, &mut event) })?;
         Ok(())
+    }
+
+    /// The loop's set, added as `from`, is behind `to` as well, and `from` will be closed. A
+    /// registration is found by the number that it was made with. (Where there is no memory for
+    /// another one, the first stays, and the set cannot be muted.)
+    pub fn renumber(&mut self, from: RawFd, to: RawFd) {
+        self.muted = false;
+        if self.add(to).is_ok() {
+            let _ = self.control(libc::EPOLL_CTL_DEL, from, 0);
+        }
+    }
+
+    /// Looks at the loop's set no more, or again.
+    pub fn mute(&mut self, set: RawFd, muted: bool) {
+        let events = if muted { 0 } else { libc::EPOLLIN as u32 };
+        if muted != self.muted && self.control(libc::EPOLL_CTL_MOD, set, events).is_ok() {
+            self.muted = muted;
+        }
     }
 
     pub fn announce(&mut self, left: bool, deadline: u64) -> Result<()> {
@@ -93,7 +124,7 @@ impl Outer {
         }
         // The fresh set holds the files that are behind the old numbers now.
         replace_fd(self.fd(), fresh.fd())?;
-        (self.is_left, self.armed) = (false, u64::MAX);
+        (self.is_left, self.armed, self.muted) = (false, u64::MAX, false);
         Ok(())
     }
 }

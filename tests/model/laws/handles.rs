@@ -164,7 +164,10 @@ impl Laws<'_> {
     fn try_to(&mut self, op: Op, arg: usize) -> Result<Outcome, i64> {
         let code = match op {
             Op::Cancel(pick) => self.cancel(self.find(pick)?),
-            Op::IsActive(pick) => self.find(pick).is_ok_and(|source| self.is_active(source)).into(),
+            Op::IsActive(pick) => match self.find(pick) {
+                Ok(source) => (self.is_active(source) && self.is_watch_active(source)).into(),
+                Err(_) => 0,
+            },
             Op::Remaining(pick) => {
                 let source = self.find_timer(pick)?;
                 let is_waiting = matches!(self.sources[source].kind, Kind::Poll(_, false));

@@ -253,8 +253,31 @@ impl Laws<'_> {
         self.ready.retain(|entry| entry.source != source || entry.events != 0);
     }
 
-    pub(super) fn watch_events(&self, source: usize) -> Result<i64, i64> {
-        self.watch(source).map(|watch| watch.mask.into()).ok_or(EKIND)
+    pub(super) fn watch_events(&mut self, source: usize) -> Result<i64, i64> {
+        let Watch { mask, standing, .. } = *self.watch(source).ok_or(EKIND)?;
+        match self.answer_of(source, standing, mask.into(), EBADF) {
+            EBADF => Err(EBADF),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Whether a watcher is active: not if the library knows that its file was closed.
+    pub(super) fn is_watch_active(&mut self, source: usize) -> bool {
+        let Some(Watch { standing, .. }) = self.watch(source) else { return true };
+        self.answer_of(source, *standing, 1, 0) == 1
+    }
+
+    /// What the library says of a watcher, if it may or may not know that its file was closed.
+    fn answer_of(&mut self, source: usize, standing: Standing, open: i64, closed: i64) -> i64 {
+        let answer = match standing {
+            Standing::Attached => open,
+            Standing::Detached => closed,
+            Standing::Gone | Standing::Suspect => self.any_of(&[closed, open]),
+        };
+        if answer == closed && standing != Standing::Attached {
+            self.detach(source);
+        }
+        answer
     }
 
     pub(super) fn forget_watch(&mut self, source: usize) {
