@@ -9,6 +9,7 @@ mod edges;
 mod handles;
 mod host;
 mod runs;
+mod time;
 mod watching;
 
 use super::apart::Ended;
@@ -22,6 +23,7 @@ use edges::Edges;
 use host::Host;
 use runs::Run;
 use std::collections::VecDeque;
+pub use time::LONG;
 use watching::Watch;
 
 pub struct Laws<'a> {
@@ -63,6 +65,35 @@ pub struct Laws<'a> {
     /// What the library's children saw, and how many forks there were.
     childrens: &'a [Vec<Event>],
     children: &'a mut Vec<Child>,
+    /// With the system's clock: when the loop was made, and which way is taken where there are two.
+    begin: u64,
+    ways: &'a mut Ways,
+}
+
+/// Where there are two ways to take what was seen: which of them were the less likely ones.
+#[derive(Default)]
+pub struct Ways {
+    pub others: Vec<bool>,
+    /// So often there were two.
+    made: usize,
+    /// Likewise, before the first difference.
+    before_difference: Option<usize>,
+}
+
+impl Ways {
+    fn choose(&mut self, likely: bool) -> bool {
+        let is_other = self.others.get(self.made).copied().unwrap_or(false);
+        self.made += 1;
+        likely != is_other
+    }
+
+    /// The next ways to try: the last choice before the difference was wrong, and then the one before.
+    pub fn next(mut self) -> Option<Ways> {
+        self.others.resize(self.before_difference.unwrap_or(self.made), false);
+        while self.others.pop_if(|is_other| *is_other).is_some() {}
+        *self.others.last_mut()? = true;
+        Some(Ways { others: self.others, ..Ways::default() })
+    }
 }
 
 /// A child of the model's.
@@ -82,8 +113,10 @@ struct Source {
     null: bool,
     unref: bool,
     alive: bool,
-    /// Of a timer.
+    /// Of a timer; with the system's clock it is not before this.
     deadline: u64,
+    /// And not after this.
+    latest: u64,
     /// Its place among the handles.
     number: Option<usize>,
 }
@@ -133,12 +166,20 @@ impl From<Thrown> for Leave {
 }
 
 /// Runs the program; its descriptors have the numbers from `base` on.
-pub fn play(program: &Program, base: i32, real: &Seen, children: &mut Vec<Child>) -> Vec<Event> {
+pub fn play(
+    program: &Program,
+    base: i32,
+    real: &Seen,
+    children: &mut Vec<Child>,
+    ways: &mut Ways,
+) -> Vec<Event> {
     let mut laws = Laws {
         program,
         real: &real.trace,
         childrens: &real.children,
         children,
+        begin: real.begin,
+        ways,
         trace: Vec::new(),
         files: Files::new(base),
         edges: Edges::new(),
@@ -146,7 +187,7 @@ pub fn play(program: &Program, base: i32, real: &Seen, children: &mut Vec<Child>
         timers_made: 0,
         frames: Vec::new(),
         runs: Vec::new(),
-        clock: program.setup.start,
+        clock: if program.setup.system { real.begin } else { program.setup.start },
         sources: Vec::new(),
         handles: Vec::new(),
         args: Vec::new(),
@@ -178,6 +219,14 @@ pub fn play(program: &Program, base: i32, real: &Seen, children: &mut Vec<Child>
 
 impl Laws<'_> {
     fn log(&mut self, event: Event) {
+        let seen = self.seen();
+        let is_same = seen == Some(&event) || matches!(event, Event::Left { .. });
+        if !is_same && self.ways.before_difference.is_none() {
+            self.ways.before_difference = Some(self.ways.made);
+        }
+        if let (true, Some([_, after])) = (self.is_real(), event.time()) {
+            self.clock = self.clock.max(after);
+        }
         self.trace.push(event);
     }
 
@@ -211,7 +260,9 @@ impl Laws<'_> {
     fn probe(&self) -> Probe {
         const CODE: i32 = ECLOSED as i32;
         if self.closed {
-            return Probe { current: Current::Error(ECLOSED), depth: CODE, work: CODE, timeout: ECLOSED };
+            let time = self.seen_time();
+            let current = Current::Error(ECLOSED);
+            return Probe { current, depth: CODE, work: CODE, timeout: ECLOSED, time };
         }
         let number = self.current().map(|source| self.sources[source].number.unwrap_or(usize::MAX));
         Probe {
@@ -219,6 +270,7 @@ impl Laws<'_> {
             depth: self.runs.len() as i32,
             work: self.has_work().into(),
             timeout: self.told_timeout(),
+            time: self.seen_time(),
         }
     }
 
@@ -232,12 +284,17 @@ impl Laws<'_> {
         // more, may count until its turn, which depends on the kernel's order.
         let may_be_ready = self.has_suspects() && seen == 0;
         let may_be_gone = !self.is_surely_ready() && !self.is_other_work_left();
-        let without = left(self.next_deadline(), self.clock);
+        let without = self.time_left(seen, self.next_deadline(), self.next_latest(), self.now_at_probe());
         match () {
             () if may_be_ready => 0,
             () if may_be_gone && seen == without => without,
-            () => self.timeout(),
+            () if self.is_work_left() => 0,
+            () => without,
         }
+    }
+
+    fn now_at_probe(&self) -> [u64; 2] {
+        if self.is_real() { self.seen_time() } else { [self.clock; 2] }
     }
 
     /// Nanoseconds until the loop wants to run.
@@ -260,7 +317,7 @@ impl Laws<'_> {
             || self.stop
             || self.wake
             || self.has_always()
-            || next != NEVER && next <= self.clock
+            || !self.is_real() && next != NEVER && next <= self.clock
     }
 
     /// Would `loop_run` go on?
@@ -293,6 +350,11 @@ impl Laws<'_> {
                 let before = self.what_host_knows();
                 let outcome = self.act(op);
                 self.tell_host(op, before);
+                if op.sets_deadline()
+                    && let Some(deadline @ Event::Deadline(..)) = self.seen().cloned()
+                {
+                    self.log(deadline);
+                }
                 self.did(op, outcome);
                 Ok(())
             }
@@ -403,6 +465,13 @@ impl Laws<'_> {
 
     /// The test's own: a wait for something that never comes is to stop.
     fn guard(&mut self) {
+        if self.is_real() {
+            if self.seen() == Some(&Event::Stopped) {
+                self.log(Event::Stopped);
+                self.call_stop();
+            }
+            return;
+        }
         let is_unbounded = self.runs.last().is_some_and(|run| run.is_unbounded) || self.clock >= LATE;
         if self.program.setup.manual || self.closed || !is_unbounded {
             return;

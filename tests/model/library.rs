@@ -48,6 +48,7 @@ pub struct PulledEvent {
     pub reserved: u64,
 }
 
+pub const STRICT_POLL: u32 = 1;
 pub const PULL: u32 = 4;
 pub const BOUND: u32 = 2;
 pub const VIRTUAL_CLOCK: u32 = 8;
@@ -88,6 +89,7 @@ pub const EWRONGTHREAD: i64 = -20007;
 pub const EBUSY: i64 = -20008;
 pub const EPULL: i64 = -20009;
 pub const ECLOSED: i64 = -20011;
+pub const ECLOCK: i64 = -20014;
 pub const EBADF: i64 = -(libc::EBADF as i64);
 pub const EPERM: i64 = -(libc::EPERM as i64);
 pub const TIMED_OUT: i64 = -(libc::ETIMEDOUT as i64);

@@ -20,6 +20,8 @@ pub const MOST_TIMERS: u32 = 60;
 pub struct Setup {
     /// A manual clock, else a virtual one.
     pub manual: bool,
+    /// The system's clock.
+    pub system: bool,
     pub pull: bool,
     pub bound: bool,
     /// Numbers may be closed and opened again. (Not with a virtual clock, and not in pull mode,
@@ -28,7 +30,7 @@ pub struct Setup {
     /// Files may have several numbers. (Then there are no edge-triggered watchers: a closed file
     /// that lives on may make the library start a new set, which reports all edges again.)
     pub dups: bool,
-    /// It may fork. (Not in pull mode, where more is seen than a child can report; and where numbers
+    /// It may fork. (Not in real time; not in pull mode, where more is seen than a child can report; and where numbers
     /// are closed only with `dups`, since a file of a child's lives on in its parent. Without edge
     /// watchers: a child's library does not see them on a number whose watchers are all paused.)
     pub forks: bool,
@@ -156,6 +158,11 @@ impl Op {
         matches!(self, Run | RunForever | RunOnce(_) | RunReady(_) | NextEvents(..))
     }
 
+    /// Does it give a deadline that is counted from the present?
+    pub fn sets_deadline(self) -> bool {
+        matches!(self, Op::Later(..) | Op::Every(..) | Op::PollFd(..) | Op::Reschedule(..))
+    }
+
     pub fn makes_timer(self) -> bool {
         matches!(self, Op::Later(..) | Op::At(..) | Op::Every(..) | Op::PollFd(..))
     }
@@ -189,6 +196,7 @@ impl Program {
     pub fn decode(bytes: &[u8]) -> Program {
         let setup = Setup {
             manual: true,
+            system: false,
             pull: false,
             bound: false,
             closes: false,
@@ -235,16 +243,19 @@ impl Bytes<'_> {
     }
 
     fn read_setup(&mut self) -> Setup {
-        let (manual, pull) = (self.one_in(2), self.one_in(4));
-        let closes = manual && !pull;
+        let clock = self.byte();
+        let system = clock / 2 % 8 == 7;
+        let (manual, pull) = (clock % 2 == 1 && !system, self.one_in(4) && !system);
+        let closes = (manual || system) && !pull;
         let (bits, dups) = (self.byte(), closes && self.one_in(2));
         Setup {
             manual,
+            system,
             pull,
             bound: bits % 8 == 7,
             closes,
             dups,
-            forks: !pull && closes == dups && bits / 8 % 4 == 3,
+            forks: !pull && !system && closes == dups && bits / 8 % 4 == 3,
             start: [0, 0, 0, 1_000_000, 1 << 40, 1 << 62, u64::MAX - 1000][self.below(7)],
             fuel: FUEL,
         }
@@ -268,10 +279,38 @@ impl Bytes<'_> {
     fn time(&mut self) -> u64 {
         const TIMES: [u64; 16] =
             [0, 0, 0, 1, 1, 2, 3, 5, 10, 50, 1000, 65_536, 70_000, 1 << 30, 1 << 50, NEVER - 1];
+        // At once, or far behind what is seen meanwhile: else nobody knows what is due in which turn.
+        const REAL_TIMES: [u64; 16] = [
+            0,
+            0,
+            0,
+            0,
+            1,
+            1,
+            20_000,
+            30_000,
+            40_000,
+            50_000,
+            50_000,
+            100_000,
+            150_000,
+            200_000,
+            1 << 50,
+            NEVER - 1,
+        ];
+        let times = if self.setup.system { &REAL_TIMES } else { &TIMES };
         match self.byte() {
             255 => NEVER,
             254 => i64::MAX as u64,
-            byte => TIMES[byte % 16],
+            byte => times[byte % 16],
+        }
+    }
+
+    /// (In real time not so short that ticks fall between any two things that are seen.)
+    fn interval(&mut self) -> u64 {
+        match self.time() {
+            time @ 2..200_000 if self.setup.system => time.max(100_000),
+            time => time,
         }
     }
 
@@ -280,6 +319,7 @@ impl Bytes<'_> {
         match self.byte() {
             255 => NEVER,
             254 => 0,
+            byte if self.setup.system => (byte % 16) as u64 * 20_000,
             byte => self.setup.start.saturating_add((byte % 16) as u64),
         }
     }
@@ -329,13 +369,21 @@ impl Bytes<'_> {
     }
 
     fn wait_limit(&mut self) -> i64 {
-        [0, 0, 0, 1, 5, 1000, -1, i64::MAX][self.below(8)]
+        let limits = match self.setup.system {
+            true => [0, 0, 0, 1, 20_000, 100_000, -1, -1],
+            false => [0, 0, 0, 1, 5, 1000, -1, i64::MAX],
+        };
+        limits[self.below(8)]
     }
 
     fn poll_fd(&mut self) -> Op {
         let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
         let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
-        Op::PollFd(body, slot, mask, [-1, -1, 0, 0, 1, 5, 50, i64::MAX][self.below(8)])
+        let limits = match self.setup.system {
+            true => [-1, -1, 0, 0, 1, 20_000, 100_000, i64::MAX],
+            false => [-1, -1, 0, 0, 1, 5, 50, i64::MAX],
+        };
+        Op::PollFd(body, slot, mask, limits[self.below(8)])
     }
 
     fn errand(&mut self) -> Errand {
@@ -354,7 +402,7 @@ impl Bytes<'_> {
             0..16 => Op::Soon(self.body()),
             16..26 => Op::Later(self.body(), self.time()),
             26..32 => Op::At(self.body(), self.moment()),
-            32..38 => Op::Every(self.body(), self.time(), self.time(), self.below(4) as u32),
+            32..38 => Op::Every(self.body(), self.time(), self.interval(), self.below(4) as u32),
             38..54 => Op::Watch(self.watcher_body(), self.below(SLOTS), self.mask()),
             54 => Op::WatchBad(self.watcher_body(), self.below(6)),
             55..60 => Op::Hook(self.body(), self.below(5) as u32),

@@ -4,9 +4,10 @@ mod acts;
 
 use super::files::Files;
 use super::forks::{end_real_child, is_child};
+use super::laws::LONG;
 use super::library::*;
 use super::program::*;
-use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled};
+use super::trace::{Current, Event, NO_SLOT, News, Outcome, Probe, Pulled, Stage};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
@@ -17,6 +18,7 @@ pub struct Real<'a> {
     library: &'a Library,
     program: &'a Program,
     on: *mut Loop,
+    begin: u64,
     files: RefCell<Files>,
     trace: RefCell<Vec<Event>>,
     handles: RefCell<Vec<Handle>>,
@@ -102,6 +104,19 @@ unsafe extern "C-unwind" fn guard(_: *mut Loop, _: *mut c_void) {
     here().guard();
 }
 
+unsafe extern "C-unwind" fn before(_: *mut Loop, _: *mut c_void) {
+    here().log_stage(Stage::Before);
+}
+
+unsafe extern "C-unwind" fn waits(_: *mut Loop, _: *mut c_void) {
+    here().log_stage(Stage::Idle);
+    here().guard();
+}
+
+unsafe extern "C-unwind" fn after(_: *mut Loop, _: *mut c_void) {
+    here().log_stage(Stage::After);
+}
+
 unsafe extern "C-unwind" fn asked(_: *mut Loop, _: *mut c_void) {
     here().log(Event::Asked);
 }
@@ -134,6 +149,8 @@ fn plain_function(body: Body) -> PlainCb {
 pub struct Seen {
     pub trace: Vec<Event>,
     pub children: Vec<Vec<Event>>,
+    /// With the system's clock: when the loop was made.
+    pub begin: u64,
 }
 
 /// Runs the program; its descriptors have the numbers from `base` on.
@@ -144,6 +161,8 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Seen {
         library,
         program,
         on,
+        // SAFETY: a loop of ours.
+        begin: if program.setup.system { unsafe { (library.loop_clock)(on) } } else { 0 },
         own: (free_before..lowest_free_number()).collect(),
         files: RefCell::new(Files::new(base)),
         trace: RefCell::default(),
@@ -180,7 +199,7 @@ pub fn play(library: &Library, program: &Program, base: c_int) -> Seen {
     if is_child() {
         end_real_child(&real.trace.borrow()[real.forked_at.get()..]);
     }
-    Seen { trace: real.trace.take(), children: real.children.take() }
+    Seen { trace: real.trace.take(), children: real.children.take(), begin: real.begin }
 }
 
 /// The number that the next descriptor gets.
@@ -194,9 +213,12 @@ fn lowest_free_number() -> c_int {
 }
 
 fn make_loop(library: &Library, setup: Setup) -> *mut Loop {
-    let flags = if setup.manual { MANUAL_CLOCK } else { VIRTUAL_CLOCK }
-        | if setup.pull { PULL } else { 0 }
-        | if setup.bound { BOUND } else { 0 };
+    let clock = match setup {
+        Setup { system: true, .. } => STRICT_POLL,
+        Setup { manual: true, .. } => MANUAL_CLOCK,
+        _ => VIRTUAL_CLOCK,
+    };
+    let flags = clock | if setup.pull { PULL } else { 0 } | if setup.bound { BOUND } else { 0 };
     let size = size_of::<Options>() as u32;
     let options = Options { size, flags, virtual_start_ns: setup.start, ..Options::default() };
     let mut on = null_mut();
@@ -210,6 +232,15 @@ impl Real<'_> {
     /// asked (where the model has to know), one against waiting for ever.
     fn add_hooks(&self) {
         let (when, hook): (u32, PlainCb) = match self.program.setup {
+            Setup { system: true, .. } => {
+                let hooks: [(u32, PlainCb); 3] =
+                    [(BEFORE_WAIT, Some(before)), (WHEN_IDLE, Some(waits)), (AFTER_WAIT, Some(after))];
+                for (when, hook) in hooks {
+                    // SAFETY: as below.
+                    assert!(unsafe { (self.library.loop_add_hook)(self.on, when, hook, null_mut()) } > 0);
+                }
+                return;
+            }
             Setup { dups: true, .. } => (AFTER_WAIT, Some(asked)),
             Setup { manual: false, .. } => (WHEN_IDLE, Some(guard)),
             _ => return,
@@ -271,6 +302,16 @@ impl Real<'_> {
     /// Before a wait: if it would be one for something that never comes, it is to stop.
     fn guard(&self) {
         let is_unbounded = self.runs.borrow().last().copied().unwrap_or(false);
+        if self.program.setup.system {
+            // SAFETY: a loop of ours that exists.
+            let is_long = || unsafe { (self.library.loop_timeout)(self.on) } > LONG as i64;
+            if is_unbounded && !self.closed.get() && is_long() {
+                self.log(Event::Stopped);
+                // SAFETY: as above.
+                unsafe { (self.library.loop_stop)(self.on) };
+            }
+            return;
+        }
         // SAFETY: a loop of ours that exists.
         let is_late = || unsafe { (self.library.loop_clock)(self.on) } >= LATE;
         if self.program.setup.manual || self.closed.get() || !(is_unbounded || is_late()) {
@@ -298,17 +339,30 @@ impl Real<'_> {
     fn probe(&self) -> Probe {
         // SAFETY: a loop of ours that exists, as whoever calls this made sure.
         unsafe {
-            Probe {
-                current: match (self.library.loop_current)(self.on) {
-                    0 => Current::None,
-                    code @ ..0 => Current::Error(code),
-                    handle => Current::Source(self.places.borrow().get(&handle).map_or(usize::MAX, |n| *n)),
-                },
-                depth: (self.library.loop_is_running)(self.on),
-                work: (self.library.loop_has_work)(self.on),
-                timeout: (self.library.loop_timeout)(self.on),
-            }
+            let current = match (self.library.loop_current)(self.on) {
+                0 => Current::None,
+                code @ ..0 => Current::Error(code),
+                handle => Current::Source(self.places.borrow().get(&handle).map_or(usize::MAX, |n| *n)),
+            };
+            let depth = (self.library.loop_is_running)(self.on);
+            let work = (self.library.loop_has_work)(self.on);
+            let before = self.time();
+            let timeout = (self.library.loop_timeout)(self.on);
+            Probe { current, depth, work, timeout, time: [before, self.time()] }
         }
+    }
+
+    /// With the system's clock: the time.
+    fn time(&self) -> u64 {
+        match self.program.setup.system && !self.closed.get() {
+            // SAFETY: a loop of ours that exists.
+            true => unsafe { (self.library.loop_clock)(self.on) },
+            false => 0,
+        }
+    }
+
+    fn log_stage(&self, stage: Stage) {
+        self.log(Event::Wait(stage, self.time()));
     }
 
     /// A post has a handle, which its callback sees first.
@@ -373,8 +427,24 @@ impl Real<'_> {
             }
             op => {
                 let outcome = self.act(op);
+                self.log_deadline(op, &outcome);
                 self.did(op, outcome);
             }
+        }
+    }
+
+    fn log_deadline(&self, op: Op, outcome: &Outcome) {
+        let handle = match (op, outcome) {
+            _ if !self.program.setup.system || !op.sets_deadline() => return,
+            (Op::Reschedule(pick, _), Outcome::Code(0)) => self.handle(pick),
+            (_, Outcome::Made(number)) => self.handles.borrow()[*number],
+            _ => return,
+        };
+        let before = self.time();
+        // SAFETY: a loop of ours that exists.
+        let left = unsafe { (self.library.loop_remaining)(self.on, handle) };
+        if left > 0 && left != i64::MAX {
+            self.log(Event::Deadline(before + left as u64, self.time() + left as u64));
         }
     }
 

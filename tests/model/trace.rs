@@ -72,6 +72,8 @@ pub struct Probe {
     pub depth: i32,
     pub work: i32,
     pub timeout: i64,
+    /// With the system's clock: the time before and after.
+    pub time: [u64; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,6 +81,14 @@ pub enum Current {
     None,
     Source(usize),
     Error(i64),
+}
+
+/// Of a wait: what the hooks show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    Before,
+    Idle,
+    After,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -107,6 +117,12 @@ pub enum Event {
     },
     /// The kernel was asked (written down where files may have several numbers).
     Asked,
+    /// With the system's clock: how far a wait is, and the time.
+    Wait(Stage, u64),
+    /// With the system's clock: the deadline that has been given, at the earliest and at the latest.
+    Deadline(u64, u64),
+    /// With the system's clock: the test itself stops a wait for something that never comes.
+    Stopped,
     /// The host's hook was called.
     Woken,
     /// A child came to the end of the program, or did not.
@@ -116,6 +132,22 @@ pub enum Event {
 }
 
 impl Event {
+    /// When it was seen, if it says so.
+    pub fn time(&self) -> Option<[u64; 2]> {
+        match self {
+            Event::Call { probe, .. } | Event::Did { probe: Some(probe), .. } => Some(probe.time),
+            Event::Wait(_, time) => Some([*time; 2]),
+            _ => None,
+        }
+    }
+
+    pub fn ticks(&self) -> Option<u64> {
+        match self {
+            Event::Call { news: News::Ticks(ticks), .. } => Some(*ticks),
+            _ => None,
+        }
+    }
+
     /// Is it the turn of this source: is it called or handed out?
     pub fn is_turn_of(&self, source: usize) -> Option<usize> {
         match self {

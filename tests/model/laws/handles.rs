@@ -3,7 +3,7 @@
 use super::{Kind, Laws, Source};
 use crate::model::library::*;
 use crate::model::program::{Body, By, Errand, Op, Pick};
-use crate::model::trace::{Outcome, left};
+use crate::model::trace::Outcome;
 
 impl Laws<'_> {
     pub(super) fn is_one_shot(&self, source: usize) -> bool {
@@ -45,15 +45,26 @@ impl Laws<'_> {
     }
 
     pub(super) fn make(&mut self, kind: Kind, null: bool, arg: usize) -> usize {
-        let (by, unref, alive, deadline, number) = (By::Nobody, false, true, 0, None);
-        self.sources.push(Source { kind, arg, by, null, unref, alive, deadline, number });
+        let (by, unref, alive, deadline, latest, number) = (By::Nobody, false, true, 0, 0, None);
+        self.sources.push(Source { kind, arg, by, null, unref, alive, deadline, latest, number });
         self.sources.len() - 1
     }
 
-    pub(super) fn schedule(&mut self, source: usize, deadline: u64) {
+    pub(super) fn schedule_in(&mut self, source: usize, ns: u64) {
+        let (earliest, latest) = self.deadline_in(ns);
+        self.schedule_between(source, earliest, latest);
+    }
+
+    fn schedule_at(&mut self, source: usize, when: u64) {
+        let (earliest, latest) = self.deadline_at(when);
+        self.schedule_between(source, earliest, latest);
+    }
+
+    pub(super) fn schedule_between(&mut self, source: usize, deadline: u64, latest: u64) {
         self.timers.retain(|(.., other)| *other != source);
         self.ready.retain(|entry| entry.source != source || !entry.is_timer);
         self.sources[source].deadline = deadline;
+        self.sources[source].latest = latest;
         self.scheduled += 1;
         self.timers.push((deadline, self.scheduled, source));
         self.timers.sort();
@@ -98,7 +109,7 @@ impl Laws<'_> {
             }
             Op::RemotePost(..) | Op::RemoteFree(_) if self.remotes == 0 => Outcome::Nothing,
             Op::Clock if self.closed => Outcome::Time(0),
-            Op::Clock => Outcome::Time(self.clock),
+            Op::Clock => Outcome::Time(self.told_clock()),
             Op::RemoteNew => {
                 self.remotes += usize::from(!self.closed);
                 Outcome::Code((!self.closed).into())
@@ -161,7 +172,7 @@ impl Laws<'_> {
                 let source = self.find_timer(pick)?;
                 let is_waiting = matches!(self.sources[source].kind, Kind::Poll(_, false));
                 match self.is_armed(source) || is_waiting {
-                    true => left(self.sources[source].deadline, self.clock),
+                    true => self.remaining(source),
                     false => 0,
                 }
             }
@@ -172,18 +183,19 @@ impl Laws<'_> {
             Op::Unref(pick) => self.set_unref(self.find(pick)?, true),
             Op::Reschedule(pick, delay) => {
                 let source = self.find_deadline(pick)?;
-                self.schedule(source, self.clock.saturating_add(delay));
+                self.schedule_in(source, delay);
                 0
             }
             Op::RescheduleAt(pick, when) => {
                 let source = self.find_deadline(pick)?;
-                self.schedule(source, when);
+                self.schedule_at(source, when);
                 0
             }
             Op::Update(pick, mask) => self.update_watch(self.find(pick)?, mask)?,
             Op::WatchEvents(pick) => self.watch_events(self.find(pick)?)?,
             Op::Stop => self.set(|laws| laws.stop = true),
             Op::Wake => self.set(|laws| laws.wake = true),
+            Op::Advance(_) if self.is_real() => ECLOCK,
             Op::Advance(ns) => self.set(|laws| laws.clock = laws.clock.saturating_add(ns)),
             Op::InThread => 1,
             Op::Flush => self.set(Self::flush),
@@ -206,12 +218,20 @@ impl Laws<'_> {
                 self.push(source, 0);
                 source
             }
-            Op::Later(body, delay) => self.make_timer(body, arg, self.clock.saturating_add(delay))?,
-            Op::At(body, when) => self.make_timer(body, arg, when)?,
+            Op::Later(body, delay) => {
+                let source = self.make_timer(body, arg)?;
+                self.schedule_in(source, delay);
+                source
+            }
+            Op::At(body, when) => {
+                let source = self.make_timer(body, arg)?;
+                self.schedule_at(source, when);
+                source
+            }
             Op::Every(body, first, interval, policy) => {
                 self.check_body(body)?;
                 let source = self.make(Kind::Every { interval, policy }, body.null, arg);
-                self.schedule(source, self.clock.saturating_add(first));
+                self.schedule_in(source, first);
                 source
             }
             Op::Hook(body, when) => {
@@ -246,11 +266,9 @@ impl Laws<'_> {
         if body.null && !self.program.setup.pull { Err(ENOCALLBACK) } else { Ok(()) }
     }
 
-    fn make_timer(&mut self, body: Body, arg: usize, deadline: u64) -> Result<usize, i64> {
+    fn make_timer(&mut self, body: Body, arg: usize) -> Result<usize, i64> {
         self.check_body(body)?;
-        let source = self.make(Kind::Timer, body.null, arg);
-        self.schedule(source, deadline);
-        Ok(source)
+        Ok(self.make(Kind::Timer, body.null, arg))
     }
 
     /// A one-shot whose callback is on the stack lives until that is over; one that is handed out

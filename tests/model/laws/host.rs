@@ -68,7 +68,7 @@ impl Laws<'_> {
     pub(super) fn tell_host(&mut self, op: Op, before: Before) {
         self.forget_needless(op);
         let is_resting = self.runs.is_empty() && !self.closed;
-        let brings_more = self.is_work_left() && !before.work || self.next_deadline() < before.deadline;
+        let brings_more = self.is_work_left() && !before.work || self.next_latest() < before.deadline;
         let is_for_fd = match op {
             Op::Watch(_, _, mask) | Op::Update(_, mask) => mask & ALWAYS == 0,
             _ => false,
@@ -120,6 +120,8 @@ impl Laws<'_> {
         let must = self.is_surely_ready() || self.is_other_work_left() || self.is_any_level_ready();
         let allowed = match self.host.needless {
             _ if must => &[1][..],
+            // In real time the host's timer tells, and the host may have to look again.
+            _ if self.is_real() => &[0, 1],
             Some(NEEDLESS..) if !self.has_suspects() => &[0],
             _ => &[0, 1],
         };

@@ -16,7 +16,7 @@ pub struct Run {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Limit {
+pub enum Limit {
     Poll,
     Until(u64),
     Forever,
@@ -133,7 +133,7 @@ impl Laws<'_> {
     }
 
     /// Where releases are made, and a run notices that the loop is freed.
-    fn between_turns(&mut self) -> Result<(), Leave> {
+    pub(super) fn between_turns(&mut self) -> Result<(), Leave> {
         if self.runs.len() == 1 && !self.closed {
             self.make_releases();
         }
@@ -141,7 +141,10 @@ impl Laws<'_> {
     }
 
     fn turn(&mut self, limit: Limit, only_one: bool) -> Result<i64, Leave> {
-        self.wait(limit)?;
+        match self.is_real() {
+            true => self.wait_in_time(limit)?,
+            false => self.wait(limit)?,
+        }
         self.collect();
         self.run_snapshot(only_one)
     }
@@ -183,20 +186,26 @@ impl Laws<'_> {
             Limit::Until(time) => self.next_deadline().min(time),
             _ => self.next_deadline(),
         };
-        let is_idle = self.ready.is_empty()
-            && limit != Limit::Poll
-            && (limit != Limit::WhileWork || self.has_work())
-            && !self.stop
-            && !self.wake
-            && self.posts.is_empty()
-            && !self.program.setup.manual
-            && !self.has_always();
+        let is_idle = self.is_idle(limit);
         match until {
             _ if !is_idle => Plan::Poll,
             NEVER => Plan::Block,
             _ if !matches!(limit, Limit::Until(_)) && self.is_held_by_waiting() => Plan::Block,
             time => Plan::Jump(time),
         }
+    }
+
+    /// Is there nothing to do but to wait?
+    pub(super) fn is_idle(&self, limit: Limit) -> bool {
+        let may_be_void = self.is_real() && self.has_suspects() && !self.is_surely_ready();
+        (self.ready.is_empty() || may_be_void)
+            && limit != Limit::Poll
+            && (limit != Limit::WhileWork || self.has_work())
+            && !self.stop
+            && !self.wake
+            && self.posts.is_empty()
+            && !self.program.setup.manual
+            && !self.has_always()
     }
 
     fn is_wait_over(&mut self, limit: Limit) -> bool {
@@ -213,7 +222,7 @@ impl Laws<'_> {
             }
     }
 
-    fn call_hooks(&mut self, when: u32) -> Result<(), Leave> {
+    pub(super) fn call_hooks(&mut self, when: u32) -> Result<(), Leave> {
         // Those that hooks add are for the next time.
         for source in 0..self.sources.len() {
             let is_one = matches!(self.sources[source].kind, Kind::Hook(other) if other == when);
@@ -237,7 +246,7 @@ impl Laws<'_> {
         self.sequence += 1;
     }
 
-    fn push_timer(&mut self, source: usize) {
+    pub(super) fn push_timer(&mut self, source: usize) {
         self.push(source, 0);
         if let Some(entry) = self.ready.back_mut() {
             entry.is_timer = true;
@@ -253,6 +262,9 @@ impl Laws<'_> {
     }
 
     fn collect_timers(&mut self) {
+        if self.is_real() {
+            return self.collect_real_timers();
+        }
         while let Some((deadline, _, source)) = self.timers.first().copied() {
             if deadline == NEVER || deadline > self.clock {
                 return;
@@ -296,6 +308,9 @@ impl Laws<'_> {
         let source = &self.sources[entry.source];
         match source.kind {
             Kind::Every { interval, policy } => {
+                if self.is_real() {
+                    return Some(News::Ticks(self.tick(entry.source, interval, policy)));
+                }
                 let late = self.clock.saturating_sub(source.deadline);
                 let (ticks, next) = match policy {
                     // Skip, run, restart.
@@ -306,7 +321,7 @@ impl Laws<'_> {
                     1 => (1, source.deadline.saturating_add(interval)),
                     _ => (1, self.clock.saturating_add(interval)),
                 };
-                self.schedule(entry.source, next);
+                self.schedule_between(entry.source, next, next);
                 Some(News::Ticks(ticks))
             }
             Kind::Poll(..) if entry.is_timer => Some(News::Done(self.end_of_time(entry.source))),

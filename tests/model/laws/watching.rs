@@ -175,8 +175,9 @@ impl Laws<'_> {
         let watch = self.attach(slot, mask)?;
         let source = self.make(Kind::Poll(watch, false), body.null, arg);
         self.sources[source].deadline = NEVER;
+        self.sources[source].latest = NEVER;
         if let Ok(ns) = u64::try_from(limit) {
-            self.schedule(source, self.clock.saturating_add(ns));
+            self.schedule_in(source, ns);
         }
         Ok(source)
     }
@@ -197,7 +198,10 @@ impl Laws<'_> {
         let standing = if self.has_come_back(slot) { Standing::Suspect } else { Standing::Attached };
         for source in 0..self.sources.len() {
             let is_other = self.any_watch(source).is_some_and(|watch| watch.slot == slot && !is_same(watch));
-            if is_other && self.sources[source].alive && standing == Standing::Attached {
+            let may_hear = HEARS_STRANGERS
+                && is_child()
+                && self.any_watch(source).is_some_and(|watch| watch.standing == Standing::Suspect);
+            if is_other && self.sources[source].alive && standing == Standing::Attached && !may_hear {
                 self.detach(source);
             }
         }
@@ -418,7 +422,7 @@ impl Laws<'_> {
     }
 
     /// When the library calls it next.
-    fn turn_of(&self, source: usize) -> (usize, usize) {
+    pub(super) fn turn_of(&self, source: usize) -> (usize, usize) {
         let number = self.sources[source].number.unwrap_or(usize::MAX);
         let place = |(index, event): (usize, &Event)| Some((index, event.is_turn_of(number)?));
         let mut ahead = self.real.iter().skip(self.trace.len()).enumerate();
