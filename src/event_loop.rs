@@ -7,7 +7,6 @@
 
 #[allow(unsafe_code)] // calls C functions: whoever makes such a value promises that it may be called
 pub mod callback;
-mod care;
 mod dispatch;
 #[allow(unsafe_code)] // the hook behind an atomic pointer
 mod doorbell;
@@ -17,6 +16,7 @@ pub mod hooks;
 mod host;
 #[allow(unsafe_code)] // the inbox and the hook behind atomic pointers; posts sent between threads
 pub mod inbox;
+mod maintenance;
 pub mod object;
 mod pull;
 mod ready;
@@ -37,7 +37,7 @@ use crate::event_loop::inbox::{Post, Posts, Shared};
 use crate::event_loop::object::Objects;
 use crate::event_loop::ready::Ready;
 use crate::event_loop::releases::Releases;
-use crate::event_loop::side_table::{RareRef, Rares};
+use crate::event_loop::side_table::{ExtrasRef, SideTable};
 use crate::event_loop::timer::Timers;
 use crate::event_loop::watch::Watchers;
 use crate::sys::Poller;
@@ -97,7 +97,7 @@ const CLOSED: usize = 1;
 const POISONED: usize = 2;
 /// At rest, and bound to a thread: [`Binding`] knows to which.
 const BOUND: usize = 3;
-/// A value of `plain_here` that no place has.
+/// A value of `fast_path_here` that no place has.
 const NOWHERE: usize = 0;
 
 /// The source whose callback runs.
@@ -105,26 +105,26 @@ const NOWHERE: usize = 0;
 struct Current {
     handle: RawHandle,
     /// Of a soon-callback, or of a source that has ended since: it has no slot that remembers these.
-    rare: RareRef,
+    extras: ExtrasRef,
     arg: *mut c_void,
 }
 
 impl Current {
-    const NONE: Current = Current { handle: 0, rare: RareRef::NONE, arg: std::ptr::null_mut() };
+    const NONE: Current = Current { handle: 0, extras: ExtrasRef::NONE, arg: std::ptr::null_mut() };
 }
 
 /// The current one, in cells of their own: what a callback does not need is not written.
 /// While nothing is current, nothing rare is.
 struct CurrentCell {
     handle: Cell<RawHandle>,
-    rare: Cell<RareRef>,
+    extras: Cell<ExtrasRef>,
     arg: Cell<*mut c_void>,
 }
 
 impl CurrentCell {
     fn new() -> Self {
-        let Current { handle, rare, arg } = Current::NONE;
-        CurrentCell { handle: Cell::new(handle), rare: Cell::new(rare), arg: Cell::new(arg) }
+        let Current { handle, extras, arg } = Current::NONE;
+        CurrentCell { handle: Cell::new(handle), extras: Cell::new(extras), arg: Cell::new(arg) }
     }
 
     /// No callback runs when this is 0.
@@ -134,8 +134,8 @@ impl CurrentCell {
     }
 
     #[inline]
-    fn rare(&self) -> RareRef {
-        self.rare.get()
+    fn extras(&self) -> ExtrasRef {
+        self.extras.get()
     }
 
     #[inline]
@@ -144,20 +144,20 @@ impl CurrentCell {
     }
 
     fn get(&self) -> Current {
-        Current { handle: self.handle(), rare: self.rare(), arg: self.arg() }
+        Current { handle: self.handle(), extras: self.extras(), arg: self.arg() }
     }
 
     #[inline]
     fn set(&self, current: Current) {
         self.handle.set(current.handle);
-        self.rare.set(current.rare);
+        self.extras.set(current.extras);
         self.arg.set(current.arg);
     }
 
     /// One with nothing rare, after one with nothing rare.
     #[inline]
     fn set_plain(&self, handle: RawHandle, arg: *mut c_void) {
-        debug_assert!(!self.rare().is_some());
+        debug_assert!(!self.extras().is_some());
         self.handle.set(handle);
         self.arg.set(arg);
     }
@@ -166,7 +166,7 @@ impl CurrentCell {
     #[inline]
     fn clear(&self) {
         self.handle.set(0);
-        self.rare.set(RareRef::NONE);
+        self.extras.set(ExtrasRef::NONE);
     }
 }
 
@@ -175,8 +175,8 @@ struct Access {
     /// The thread that runs the loop now, or what is the matter while none does. `Relaxed`: a
     /// thread asks whether it is itself; to hand a loop over in order is its users' to do.
     owner: AtomicUsize,
-    /// Where ([`Process::here`]) calls need not ask further: see `is_plain`. `Relaxed` as `owner`.
-    plain_here: AtomicUsize,
+    /// Where ([`Process::here`]) calls need not ask further: see `takes_fast_path`. `Relaxed` as `owner`.
+    fast_path_here: AtomicUsize,
     process: Process,
     bound_to: Binding,
 }
@@ -207,7 +207,7 @@ struct Sources {
     watchers: RefCell<Watchers>,
     hooks: RefCell<Hooks>,
     objects: RefCell<Objects>,
-    rares: RefCell<Rares>,
+    side_table: RefCell<SideTable>,
     releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
     incoming: Posts,
@@ -216,8 +216,8 @@ struct Sources {
 /// What the kernel knows.
 struct Kernel {
     poller: RefCell<Poller>,
-    /// Something rare is to be seen to before the next wait: see `care.rs`.
-    needs_care: Cell<bool>,
+    /// Something rare is to be seen to before the next wait: see `maintenance.rs`.
+    needs_maintenance: Cell<bool>,
 }
 
 /// An event loop. See `include/evloop.h` for what it promises.
@@ -259,7 +259,7 @@ impl Sources {
             watchers: RefCell::new(Watchers::new()),
             hooks: RefCell::new(Hooks::new()),
             objects: RefCell::new(Objects::new()),
-            rares: RefCell::new(Rares::new()),
+            side_table: RefCell::new(SideTable::new()),
             releases: Releases::new(),
             incoming: Posts::new(),
         }
@@ -282,17 +282,17 @@ impl Loop {
         };
         let bound_to = if options.bound { Binding::to_current()? } else { Binding::none() };
         // A bound loop that rests is nobody's without a question.
-        let plain_here = if options.bound { NOWHERE } else { process.here() };
+        let fast_path_here = if options.bound { NOWHERE } else { process.here() };
         try_box(Loop {
             access: Access {
                 owner: AtomicUsize::new(if options.bound { BOUND } else { NOBODY }),
-                plain_here: AtomicUsize::new(plain_here),
+                fast_path_here: AtomicUsize::new(fast_path_here),
                 process,
                 bound_to,
             },
             runs: Runs::new(options.poll_gap_ns, options.strict_poll || clock.is_virtual()),
             sources: Sources::new(),
-            kernel: Kernel { poller: RefCell::new(poller), needs_care: Cell::new(false) },
+            kernel: Kernel { poller: RefCell::new(poller), needs_maintenance: Cell::new(false) },
             host: Host::new(options.bound),
             pull: options.pull.then(RefCell::default),
             clock,
@@ -343,22 +343,22 @@ impl Loop {
     /// calls have a short way through the core, without errors, in the methods called
     /// `..._at_once`. These answer `None` when they have done nothing, and the long way is taken.
     ///
-    /// One comparison: `plain_here` is the place (thread and process) where all that is so, if there
+    /// One comparison: `fast_path_here` is the place (thread and process) where all that is so, if there
     /// is one. It may be a thread that does not run the loop now, as long as none does; a thread that
     /// has made neither the loop nor its last run has the long way, and so has every thread while a
     /// bound loop rests: who is it, then, takes more than a comparison.
     #[inline(always)]
-    fn is_plain(&self) -> bool {
-        self.access.plain_here.load(Ordering::Relaxed) == self.access.process.here()
+    fn takes_fast_path(&self) -> bool {
+        self.access.fast_path_here.load(Ordering::Relaxed) == self.access.process.here()
     }
 
     /// After something of it has changed.
-    fn set_plain_here(&self) {
+    fn set_fast_path_here(&self) {
         let rests_bound = self.runs.depth.get() == 0 && self.access.bound_to.is_some();
-        let is_plain = self.is_mine() && !self.host.is_told() && !rests_bound;
+        let takes_fast_path = self.is_mine() && !self.host.is_notified() && !rests_bound;
         self.access
-            .plain_here
-            .store(if is_plain { self.access.process.here() } else { NOWHERE }, Ordering::Relaxed);
+            .fast_path_here
+            .store(if takes_fast_path { self.access.process.here() } else { NOWHERE }, Ordering::Relaxed);
     }
 
     #[cold]
@@ -506,7 +506,7 @@ impl Loop {
             }
         }
         self.access.owner.store(POISONED, Ordering::Relaxed);
-        self.access.plain_here.store(NOWHERE, Ordering::Relaxed);
+        self.access.fast_path_here.store(NOWHERE, Ordering::Relaxed);
         Error::PANIC
     }
 
@@ -530,7 +530,7 @@ impl Loop {
             Err(refused) => return Err(refused),
         }
         if self.access.owner.swap(CLOSED, Ordering::Relaxed) != CLOSED {
-            self.access.plain_here.store(NOWHERE, Ordering::Relaxed);
+            self.access.fast_path_here.store(NOWHERE, Ordering::Relaxed);
             self.shared.close();
             // After a bug the structures may be broken; then some releases are lost.
             let _ = self.guarded(|| self.end_all_sources());

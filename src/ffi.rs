@@ -79,7 +79,7 @@ fn change<T>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Result<T>) -> R
 /// line, so that the short one needs no more registers and stack than it does. (A bug does not
 /// lead to the long way: the arguments would have to be kept for it.)
 #[inline(always)]
-fn quick<T: From<c_int>>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
+fn fast<T: From<c_int>>(pointer: *const Loop, method: impl FnOnce(&Loop) -> Option<T>) -> Option<T> {
     let target = get(pointer).ok()?;
     target.guarded(|| Ok(method(target))).unwrap_or_else(|error| Some(error.code().into()))
 }

@@ -148,7 +148,7 @@ impl Loop {
         self.0.check()?;
         let arg = Held::new(closure)?.into_arg();
         // SAFETY: `arg` is a closure of this type, which the source has from now on. Does not unwind.
-        let release = unsafe { Release::new(let_go::<T>) };
+        let release = unsafe { Release::new(end_events_of::<T>) };
         let made = self.with(|core| {
             let handle = make(core, arg)?;
             let promised = core.set_release(handle, Some(release));
@@ -392,8 +392,8 @@ impl Remote {
     /// fails, the closure is dropped here.
     pub fn call_soon<F: FnOnce(&Loop) + Send + 'static>(&self, closure: F) -> Result<()> {
         let arg = Held::new(Cell::new(Some(closure)))?.into_arg();
-        // SAFETY: `let_go` fits the closure in `arg`, and does not unwind.
-        let release = unsafe { Release::new(let_go::<Cell<Option<F>>>) };
+        // SAFETY: `end_events_of` fits the closure in `arg`, and does not unwind.
+        let release = unsafe { Release::new(end_events_of::<Cell<Option<F>>>) };
         let posted = self.0.post(Post { callback: once::<F>(arg), release: Some(release) });
         if posted.is_err() {
             // SAFETY: made above, and nothing was taken.
@@ -513,7 +513,7 @@ unsafe extern "C-unwind" fn run_events<F: Fn(&Loop, i32, u32)>(
     (held.shared().closure)(on, fd, events);
 }
 
-unsafe extern "C-unwind" fn let_go<T>(arg: *mut c_void) {
+unsafe extern "C-unwind" fn end_events_of<T>(arg: *mut c_void) {
     // SAFETY: the source's, which ends.
     drop(unsafe { Held::<T>::from_arg(arg) });
 }

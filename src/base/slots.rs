@@ -121,7 +121,7 @@ impl<T: Default, C: Default> Slots<T, C> {
     /// Takes a slot for `value`. Nothing changes when there is no memory.
     pub fn insert(&mut self, value: T) -> Result<SlotId> {
         self.prepare()?;
-        match self.insert_at_once() {
+        match self.insert_fast() {
             Some((id, place, _)) => {
                 *place = value;
                 Ok(id)
@@ -133,7 +133,7 @@ impl<T: Default, C: Default> Slots<T, C> {
     /// Takes a slot, unless that needs memory or a look around. What its last tenant left in it
     /// is the caller's to write over.
     #[inline(always)]
-    pub fn insert_at_once(&mut self) -> Option<(SlotId, &mut T, &mut C)> {
+    pub fn insert_fast(&mut self) -> Option<(SlotId, &mut T, &mut C)> {
         let block = self.blocks.get_mut(self.word / WORDS_OF_BLOCK)?.as_mut()?;
         let word = &mut block.marks.0[self.word % WORDS_OF_BLOCK];
         if *word == 0 {

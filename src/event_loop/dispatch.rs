@@ -60,8 +60,8 @@ impl Loop {
                 Next::PlainSoon(sequence, callable) => {
                     self.runs.current.set_plain(sequence as i64, callable.arg);
                     callable.call(self);
-                    if self.runs.current.rare().is_some() {
-                        self.end_current_rare();
+                    if self.runs.current.extras().is_some() {
+                        self.end_current_extras();
                     }
                 }
                 Next::Other(sequence, packed) => {
@@ -99,7 +99,7 @@ impl Loop {
         match packed.entry() {
             Entry::Watch { id, events, .. } => self.run_watch(sequence, id, events),
             Entry::Timer { id, .. } => self.run_timer(sequence, id),
-            _ => self.run_rare(sequence, packed),
+            _ => self.run_with_extras(sequence, packed),
         }
     }
 
@@ -112,8 +112,8 @@ impl Loop {
         self.set_current(Kind::Watch, id, callback.arg);
         callback.call(self, fd, events);
         // (Not cleared here: the next one takes its place, or the end of the snapshot does.)
-        if self.runs.current.rare().is_some() {
-            self.end_current_rare();
+        if self.runs.current.extras().is_some() {
+            self.end_current_extras();
         }
         Ok(true)
     }
@@ -139,7 +139,7 @@ impl Loop {
 
     /// A soon-callback with something rare.
     #[inline(never)]
-    fn run_rare(&self, sequence: u64, packed: Packed) -> Result<bool> {
+    fn run_with_extras(&self, sequence: u64, packed: Packed) -> Result<bool> {
         self.run_entry(sequence, packed.entry())
     }
 
@@ -173,9 +173,9 @@ impl Loop {
                 self.runs.current.set_plain(sequence as i64, callback.arg);
                 Some(Call::Plain(callback))
             }
-            Entry::RareSoon { rare, arg, .. } => {
-                let callback = self.sources.rares.borrow_mut().soon(rare, arg)?;
-                self.runs.current.set(Current { handle: sequence as i64, rare, arg });
+            Entry::SoonWithExtras { extras, arg, .. } => {
+                let callback = self.sources.side_table.borrow_mut().soon(extras, arg)?;
+                self.runs.current.set(Current { handle: sequence as i64, extras, arg });
                 Some(Call::Plain(callback))
             }
             Entry::Timer { id, .. } => self.take_timer(id),
@@ -196,7 +196,7 @@ impl Loop {
         let deadline = timer.deadline();
         let callback = timers.callback(id);
         self.set_current(Kind::Timer, id, callback.arg);
-        let period = self.sources.rares.borrow_mut().period(timers.rare(id));
+        let period = self.sources.side_table.borrow_mut().period(timers.extras(id));
         let Some(period) = period else { return Some(Call::Plain(callback)) };
         // Armed again before the callback: it may cancel or re-schedule itself, or throw.
         let (ticks, next) = match period.missed {
@@ -220,7 +220,7 @@ impl Loop {
         let watch = watchers.slots.get(id)?;
         // What a budget, an exception or an outer run left lying must still be true.
         let reported = match watchers.truth(watch) {
-            Truth::Told => reported,
+            Truth::Reported => reported,
             Truth::Over => return None,
             kept => {
                 let (fd, mask) = (watch.fd, watch.mask());
@@ -249,10 +249,10 @@ impl Loop {
     /// source that was ended meanwhile.
     #[cold]
     #[inline(never)]
-    fn end_current_rare(&self) {
+    fn end_current_extras(&self) {
         let current = self.runs.current.get();
         self.runs.current.clear();
-        self.end_rare(current.rare, current.arg);
+        self.end_extras(current.extras, current.arg);
     }
 
     /// The current callback has returned (or thrown): a one-shot is finished, and so is what was ended
@@ -276,7 +276,7 @@ impl Loop {
             }
             _ => {}
         }
-        self.end_rare(current.rare, current.arg);
+        self.end_extras(current.extras, current.arg);
     }
 
     pub(super) fn finish_timer(&self, id: SlotId, handle: i64) {
@@ -285,8 +285,8 @@ impl Loop {
             return;
         }
         let ended = self.sources.timers.borrow_mut().remove_idle(id);
-        if let Some((rare, arg)) = ended {
-            self.end_rare(rare, arg);
+        if let Some((extras, arg)) = ended {
+            self.end_extras(extras, arg);
         }
     }
 

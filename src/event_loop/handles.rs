@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::callback::{Callback, Release};
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::ready::Entry;
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use crate::event_loop::timer::State;
 use std::ffi::{CStr, c_void};
 
@@ -27,7 +27,7 @@ impl Loop {
     fn find(&self, handle: RawHandle) -> Result<Found> {
         let found = match Handle::from_raw(handle).ok_or_else(|| Error::of_handle(handle))? {
             Handle::Soon(sequence) => match self.sources.ready.get(sequence) {
-                Some(Entry::Soon { .. } | Entry::RareSoon { .. }) => Some(Found::Queued(sequence)),
+                Some(Entry::Soon { .. } | Entry::SoonWithExtras { .. }) => Some(Found::Queued(sequence)),
                 _ if self.is_on_stack(handle) => Some(Found::Running(handle)),
                 _ if self.with_handed(handle, |_| ()).is_some() => Some(Found::Running(handle)),
                 _ => None,
@@ -76,9 +76,9 @@ impl Loop {
 
     /// The short way of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
     #[inline(always)]
-    pub(crate) fn cancel_at_once(&self, handle: RawHandle) -> Option<()> {
+    pub(crate) fn cancel_fast(&self, handle: RawHandle) -> Option<()> {
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
-        if !self.is_plain() || self.runs.depth.get() > 1 || self.runs.current.handle() == handle {
+        if !self.takes_fast_path() || self.runs.depth.get() > 1 || self.runs.current.handle() == handle {
             return None;
         }
         self.sources.timers.borrow_mut().remove_plain(id).then_some(())
@@ -105,7 +105,7 @@ impl Loop {
                 let removed = self.sources.hooks.borrow_mut().remove(id);
                 if let Some(hook) = removed {
                     self.sources.ready.discard(hook.pending);
-                    self.end_source(handle, hook.rare, hook.callback.arg);
+                    self.end_source(handle, hook.extras, hook.callback.arg);
                 }
             }
             Found::Object(id) => self.cancel_object(id),
@@ -119,8 +119,8 @@ impl Loop {
     fn cancel_queued(&self, handle: RawHandle) -> bool {
         let Some(Handle::Soon(sequence)) = Handle::from_raw(handle) else { return false };
         let removed = self.sources.ready.remove_soon(sequence);
-        if let Some((rare, arg)) = removed {
-            self.end_rare(rare, arg);
+        if let Some((extras, arg)) = removed {
+            self.end_extras(extras, arg);
         }
         removed.is_some()
     }
@@ -134,7 +134,7 @@ impl Loop {
             timer.set_state(State::Idle);
         }
         // A one-shot's handle lives until its callback returns.
-        let is_one_shot = self.sources.rares.borrow_mut().period(timers.rare(id)).is_none();
+        let is_one_shot = self.sources.side_table.borrow_mut().period(timers.extras(id)).is_none();
         if is_one_shot && (has_fired || self.is_on_stack(handle)) {
             timers.disarm(id);
             timers.slots.at(id.index).set_state(State::Idle);
@@ -147,25 +147,25 @@ impl Loop {
     /// Frees a timer that is not in the ready queue.
     pub(super) fn end_timer(&self, id: SlotId) {
         let ended = self.sources.timers.borrow_mut().remove(id);
-        if let Some((rare, arg)) = ended {
-            self.end_source(Handle::Slot(Kind::Timer, id).to_raw(), rare, arg);
+        if let Some((extras, arg)) = ended {
+            self.end_source(Handle::Slot(Kind::Timer, id).to_raw(), extras, arg);
         }
     }
 
     /// Frees the rare things of a source that was ended by a call: its release falls due, but not
     /// before its callback has returned.
     #[inline]
-    pub(super) fn end_source(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) {
-        if rare.is_some() && !self.leave_to_callback(handle, rare, arg) {
-            self.end_some_rare(rare, arg);
+    pub(super) fn end_source(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) {
+        if extras.is_some() && !self.leave_to_callback(handle, extras, arg) {
+            self.free_extras(extras, arg);
         }
     }
 
     /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
     /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
     /// may be released.)
-    fn leave_to_callback(&self, handle: RawHandle, rare: RareRef, arg: *mut c_void) -> bool {
-        let ended = Current { handle, rare, arg };
+    fn leave_to_callback(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) -> bool {
+        let ended = Current { handle, extras, arg };
         if let Some(running) = self.runs.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
             *running = ended;
             return true;
@@ -179,15 +179,15 @@ impl Loop {
 
     /// Frees the rare things of a source that has ended; its release falls due.
     #[inline]
-    pub(super) fn end_rare(&self, rare: RareRef, arg: *mut c_void) {
-        if rare.is_some() {
-            self.end_some_rare(rare, arg);
+    pub(super) fn end_extras(&self, extras: ExtrasRef, arg: *mut c_void) {
+        if extras.is_some() {
+            self.free_extras(extras, arg);
         }
     }
 
-    fn end_some_rare(&self, rare: RareRef, arg: *mut c_void) {
-        let rare = self.sources.rares.borrow_mut().take(rare);
-        if let Some(release) = rare.and_then(|rare| rare.release) {
+    fn free_extras(&self, extras: ExtrasRef, arg: *mut c_void) {
+        let extras = self.sources.side_table.borrow_mut().take(extras);
+        if let Some(release) = extras.and_then(|extras| extras.release) {
             self.sources.releases.fall_due(release, arg);
         }
     }
@@ -228,8 +228,10 @@ impl Loop {
                 let mut timers = self.sources.timers.borrow_mut();
                 // Of a periodic timer too: for its release.
                 timers.set_arg(id, arg);
-                let mut rares = self.sources.rares.borrow_mut();
-                if let Some(period) = rares.get(timers.rare(id)).and_then(|rare| rare.period.as_mut()) {
+                let mut side_table = self.sources.side_table.borrow_mut();
+                if let Some(period) =
+                    side_table.get(timers.extras(id)).and_then(|extras| extras.period.as_mut())
+                {
                     period.callback.arg = arg;
                 }
             }
@@ -238,42 +240,42 @@ impl Loop {
     }
 
     /// Runs `change` on the place where a source remembers its rare things.
-    fn with_rare_ref<T>(
+    fn with_extras_ref<T>(
         &self,
         handle: RawHandle,
-        change: impl FnOnce(&mut RareRef) -> Result<T>,
+        change: impl FnOnce(&mut ExtrasRef) -> Result<T>,
     ) -> Result<T> {
         match self.find(handle)? {
             Found::Queued(sequence) => {
                 let entry = self.sources.ready.get(sequence);
-                let Some((mut rare, _)) = entry.and_then(Entry::as_soon) else { return Err(Error::STALE) };
-                let result = change(&mut rare);
+                let Some((mut extras, _)) = entry.and_then(Entry::as_soon) else { return Err(Error::STALE) };
+                let result = change(&mut extras);
                 if let Some(Entry::Soon { callback, unref }) = entry {
-                    self.sources.ready.set(sequence, self.soon_entry(callback, rare, unref));
+                    self.sources.ready.set(sequence, self.soon_entry(callback, extras, unref));
                 }
                 result
             }
-            Found::Running(handle) => self.with_running(handle, |running| change(&mut running.rare))?,
+            Found::Running(handle) => self.with_running(handle, |running| change(&mut running.extras))?,
             Found::Timer(id) => {
                 let mut timers = self.sources.timers.borrow_mut();
-                let mut rare = timers.rare(id);
-                let result = change(&mut rare);
-                timers.set_rare(id, rare);
+                let mut extras = timers.extras(id);
+                let result = change(&mut extras);
+                timers.set_extras(id, extras);
                 result
             }
-            Found::Watch(id) => change(&mut self.sources.watchers.borrow_mut().slots.at(id.index).rare),
-            Found::Hook(id) => change(&mut self.sources.hooks.borrow_mut().slots.at(id.index).rare),
-            Found::Object(id) => change(&mut self.sources.objects.borrow_mut().slots.at(id.index).rare),
+            Found::Watch(id) => change(&mut self.sources.watchers.borrow_mut().slots.at(id.index).extras),
+            Found::Hook(id) => change(&mut self.sources.hooks.borrow_mut().slots.at(id.index).extras),
+            Found::Object(id) => change(&mut self.sources.objects.borrow_mut().slots.at(id.index).extras),
         }
     }
 
     /// The entry of a soon-callback; its function goes to its rare things if it has any.
-    pub(super) fn soon_entry(&self, callback: Callback, rare: RareRef, unref: bool) -> Entry {
-        match self.sources.rares.borrow_mut().get(rare) {
+    pub(super) fn soon_entry(&self, callback: Callback, extras: ExtrasRef, unref: bool) -> Entry {
+        match self.sources.side_table.borrow_mut().get(extras) {
             None => Entry::Soon { callback, unref },
             Some(things) => {
                 things.soon = Some(callback);
-                Entry::RareSoon { rare, arg: callback.arg, unref }
+                Entry::SoonWithExtras { extras, arg: callback.arg, unref }
             }
         }
     }
@@ -281,11 +283,11 @@ impl Loop {
     /// Promises (or, with `None`, no longer promises) to release a source's argument.
     pub fn set_release(&self, handle: RawHandle, release: Option<Release>) -> Result<()> {
         self.check()?;
-        self.with_rare_ref(handle, |place| match release {
+        self.with_extras_ref(handle, |place| match release {
             Some(release) => self.promise_release(place, release),
             None => {
-                let mut rares = self.sources.rares.borrow_mut();
-                let had = rares.get(*place).and_then(|rare| rare.release.take());
+                let mut side_table = self.sources.side_table.borrow_mut();
+                let had = side_table.get(*place).and_then(|extras| extras.release.take());
                 if had.is_some() {
                     self.sources.releases.withdraw();
                 }
@@ -295,16 +297,16 @@ impl Loop {
     }
 
     /// Notes a release with a source's rare things. Nothing changes without memory.
-    pub(super) fn promise_release(&self, place: &mut RareRef, release: Release) -> Result<()> {
+    pub(super) fn promise_release(&self, place: &mut ExtrasRef, release: Release) -> Result<()> {
         let releases = &self.sources.releases;
         releases.promise()?;
-        let mut rares = self.sources.rares.borrow_mut();
-        let rare = rares.get_or_make(place);
-        if !matches!(&rare, Ok(rare) if rare.release.is_none()) {
+        let mut side_table = self.sources.side_table.borrow_mut();
+        let extras = side_table.get_or_make(place);
+        if !matches!(&extras, Ok(extras) if extras.release.is_none()) {
             // No room for it, or there was one before and its promise stands.
             releases.withdraw();
         }
-        rare?.release = Some(release);
+        extras?.release = Some(release);
         Ok(())
     }
 
@@ -312,9 +314,9 @@ impl Loop {
     pub fn set_name(&self, handle: RawHandle, name: Option<&CStr>) -> Result<()> {
         self.check()?;
         let name = name.map(copy_of).transpose()?;
-        self.with_rare_ref(handle, |place| {
+        self.with_extras_ref(handle, |place| {
             if place.is_some() || name.is_some() {
-                self.sources.rares.borrow_mut().get_or_make(place)?.name = name;
+                self.sources.side_table.borrow_mut().get_or_make(place)?.name = name;
             }
             Ok(())
         })
@@ -352,8 +354,8 @@ impl Loop {
     /// Ends every source there is; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
         while let Some((_, packed)) = self.sources.ready.pop_before(self.sources.ready.end()) {
-            if let Some((rare, arg)) = packed.entry().as_soon() {
-                self.end_rare(rare, arg);
+            if let Some((extras, arg)) = packed.entry().as_soon() {
+                self.end_extras(extras, arg);
             }
         }
         self.finish_handed()?;
@@ -365,7 +367,7 @@ impl Loop {
             let removed = self.sources.objects.borrow_mut().slots.remove(id);
             if let Some(member) = removed {
                 let handle = Handle::Slot(Kind::Object, id).to_raw();
-                self.end_source(handle, member.rare, member.callback.arg);
+                self.end_source(handle, member.extras, member.callback.arg);
             }
         }
         from = 0;
@@ -383,7 +385,7 @@ impl Loop {
             self.sources.watchers.borrow_mut().free_part(id);
             let removed = self.sources.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {
-                self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.rare, watch.arg);
+                self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), watch.extras, watch.arg);
             }
         }
         from = 0;
@@ -392,7 +394,7 @@ impl Loop {
         {
             let removed = self.sources.hooks.borrow_mut().remove(id);
             if let Some(hook) = removed {
-                self.end_source(Handle::Slot(Kind::Hook, id).to_raw(), hook.rare, hook.callback.arg);
+                self.end_source(Handle::Slot(Kind::Hook, id).to_raw(), hook.extras, hook.callback.arg);
             }
         }
         Ok(())

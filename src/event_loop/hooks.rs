@@ -8,7 +8,7 @@ use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::error::Result;
 use crate::event_loop::callback::Callback;
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 
 /// When a hook is called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ pub enum When {
 pub struct Hook {
     pub callback: Callback,
     pub when: When,
-    pub rare: RareRef,
+    pub extras: ExtrasRef,
     /// In pull mode: its place in the ready queue, or 0.
     pub pending: u64,
 }
@@ -34,7 +34,7 @@ pub struct Hook {
 impl Default for Hook {
     fn default() -> Self {
         let callback = Callback::pulled(std::ptr::null_mut());
-        Hook { callback, when: When::BeforeWait, rare: RareRef::NONE, pending: 0 }
+        Hook { callback, when: When::BeforeWait, extras: ExtrasRef::NONE, pending: 0 }
     }
 }
 
@@ -57,7 +57,7 @@ impl Hooks {
     pub fn insert(&mut self, when: When, callback: Callback) -> Result<SlotId> {
         let list = &mut self.lists[when as usize - 1];
         list.try_reserve(1)?;
-        let id = self.slots.insert(Hook { callback, when, rare: RareRef::NONE, pending: 0 })?;
+        let id = self.slots.insert(Hook { callback, when, extras: ExtrasRef::NONE, pending: 0 })?;
         self.order += 1;
         try_push(list, (self.order, id))?;
         Ok(id)

@@ -1,6 +1,6 @@
 //! Hosts: between its runs, and after a flush, the loop is complete for whoever owns the
 //! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
-//! the call that changes it. A loop without a host pays one branch a call, or none (`plain_here`).
+//! the call that changes it. A loop without a host pays one branch a call, or none (`fast_path_here`).
 
 use super::Loop;
 use crate::error::{Error, Result};
@@ -30,14 +30,14 @@ pub(super) struct Host {
     /// Changed by the loop's thread alone; `Relaxed` for those that ask without being it.
     has_hook: AtomicBool,
     /// There is something to do when the loop comes to rest: for a host, or as it is bound.
-    minds_rest: Cell<bool>,
+    acts_at_rest: Cell<bool>,
     /// The hook of a call from C is called when the guard against bugs is left: it may throw.
     defers_hook: Cell<bool>,
     /// It is to be called after this call. As `has_hook`.
     owes_hook: AtomicBool,
     /// What the hook knows.
-    told_deadline: Cell<u64>,
-    told_work: Cell<bool>,
+    notified_deadline: Cell<u64>,
+    notified_work: Cell<bool>,
 }
 
 impl Host {
@@ -46,11 +46,11 @@ impl Host {
             attendant: Cell::new(Attendant::Nobody),
             is_embedded: Cell::new(false),
             has_hook: AtomicBool::new(false),
-            minds_rest: Cell::new(is_bound),
+            acts_at_rest: Cell::new(is_bound),
             defers_hook: Cell::new(false),
             owes_hook: AtomicBool::new(false),
-            told_deadline: Cell::new(NEVER),
-            told_work: Cell::new(false),
+            notified_deadline: Cell::new(NEVER),
+            notified_work: Cell::new(false),
         }
     }
 
@@ -62,7 +62,7 @@ impl Host {
 
     /// Returns whether a host is to be told of changes.
     #[inline]
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_notified(&self) -> bool {
         self.attendant.get() == Attendant::Host
     }
 
@@ -88,10 +88,10 @@ impl Loop {
                 watchers.try_again(change.fd);
             }
         }
-        self.host.minds_rest.set(true);
+        self.host.acts_at_rest.set(true);
         // (With a hook it hears them already, and may have told of one.)
         if self.host.attendant.get() == Attendant::Nobody {
-            self.hear_rings();
+            self.hand_over_to_host();
         }
         self.flush()?;
         Ok(fd)
@@ -127,14 +127,14 @@ impl Loop {
         let is_some = hook.is_some();
         self.shared.set_hook(hook)?;
         self.host.has_hook.store(is_some, Ordering::Relaxed);
-        self.host.minds_rest.set(self.host.is_there() || self.access.bound_to.is_some());
+        self.host.acts_at_rest.set(self.host.is_there() || self.access.bound_to.is_some());
         // Only what comes from now on is news; and it is, whatever somebody rang for before.
         if self.host.is_resting() && self.host.is_there() {
             self.shared.ring_again();
-            self.hear_rings();
+            self.hand_over_to_host();
         }
-        self.host.told_deadline.set(self.sources.timers.borrow_mut().next());
-        self.host.told_work.set(self.is_work_left());
+        self.host.notified_deadline.set(self.sources.timers.borrow_mut().next());
+        self.host.notified_work.set(self.is_work_left());
         self.settle()
     }
 
@@ -173,7 +173,7 @@ impl Loop {
         drop((watchers, poller));
         self.access.process.adopt();
         // Whoever rang before the fork told the parent: here nobody has been told.
-        if self.host.is_told() {
+        if self.host.is_notified() {
             self.shared.end_run();
         }
         // What cannot be told now (no memory) is told before the next wait.
@@ -184,7 +184,7 @@ impl Loop {
     /// A source was made or changed: if a host relies on the loop now, it is told.
     #[inline]
     pub(super) fn changed(&self) {
-        if self.host.is_told() {
+        if self.host.is_notified() {
             // What cannot be told now (no memory) is told before the next wait.
             let _ = self.settle();
             self.call_hook_for_news();
@@ -198,7 +198,7 @@ impl Loop {
         if !self.host.is_resting() {
             self.host.attendant.set(Attendant::Nobody);
         }
-        self.host.minds_rest.get() && self.rest_otherwise()
+        self.host.acts_at_rest.get() && self.rest_otherwise()
     }
 
     #[cold]
@@ -207,7 +207,7 @@ impl Loop {
         match self.host.is_there() {
             true => self.guarded(|| Ok(self.rest_with_host())).unwrap_or(false),
             false => {
-                self.set_plain_here();
+                self.set_fast_path_here();
                 false
             }
         }
@@ -248,21 +248,21 @@ impl Loop {
 
     /// From now on whoever brings work tells the host. (Nobody is told at the rest of a loop
     /// without one: its next run looks for work before it waits.)
-    fn hear_rings(&self) {
+    fn hand_over_to_host(&self) {
         self.host.attendant.set(Attendant::Host);
         self.shared.end_run();
     }
 
     fn rest_with_host(&self) -> bool {
-        self.hear_rings();
+        self.hand_over_to_host();
         if !self.access.process.is_current() {
             // A callback has forked, and this is the child: the rest is the parent's.
             return false;
         }
         // What cannot be told now (no memory) is told before the next wait.
         let _ = self.settle();
-        self.host.told_deadline.set(self.sources.timers.borrow_mut().next());
-        self.host.told_work.set(self.is_work_left());
+        self.host.notified_deadline.set(self.sources.timers.borrow_mut().next());
+        self.host.notified_work.set(self.is_work_left());
         // Posts that came while the run ended, too late for it, with nobody told.
         self.has_requests()
     }
@@ -270,28 +270,28 @@ impl Loop {
     /// A run looks after the loop again.
     #[inline]
     pub(super) fn stop_resting(&self) {
-        match self.host.is_told() {
-            true => self.hear_no_rings(),
+        match self.host.is_notified() {
+            true => self.take_over_from_host(),
             false => self.host.attendant.set(Attendant::Run),
         }
     }
 
     #[inline(never)]
-    fn hear_no_rings(&self) {
+    fn take_over_from_host(&self) {
         self.host.attendant.set(Attendant::Run);
-        self.set_plain_here();
+        self.set_fast_path_here();
         self.shared.begin_run();
     }
 
     /// Passes everything on that the host's descriptor depends on.
     fn settle(&self) -> Result<()> {
-        self.set_plain_here();
+        self.set_fast_path_here();
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         if self.host.is_embedded.get() {
-            self.take_care_for_host(&mut watchers, &mut poller);
+            self.maintain_for_host(&mut watchers, &mut poller);
         }
-        let told = self.tell_kernel(&mut watchers, &poller, self.host.is_embedded.get());
+        let told = self.apply_changes(&mut watchers, &poller, self.host.is_embedded.get());
         drop(watchers);
         if !self.host.is_embedded.get() {
             return told;
@@ -324,10 +324,10 @@ impl Loop {
     /// The hook is told of work and of an earlier deadline, as far as they are news.
     fn call_hook_for_news(&self) {
         let deadline = self.sources.timers.borrow_mut().next();
-        let earlier = deadline < self.host.told_deadline.replace(deadline);
+        let earlier = deadline < self.host.notified_deadline.replace(deadline);
         let work = self.is_work_left();
         // Also when there is none any more: what comes next is news again.
-        let told = self.host.told_work.replace(work);
+        let told = self.host.notified_work.replace(work);
         let more = work && !told;
         if earlier || more {
             self.call_hook_of_call();

@@ -20,7 +20,7 @@ use crate::base::slots::{MAX_SLOTS, SlotId, Slots};
 use crate::error::{Error, Result};
 use crate::event_loop::callback::IoCallback;
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use crate::event_loop::timer::{NEVER, Timer};
 use crate::event_loop::watch::CLOSED;
 use crate::sources::list::AnyObject;
@@ -40,7 +40,7 @@ pub enum Fired {
 
 /// What the user is told: the body of `loop_event_t`.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct Notice {
     /// LOOP_EVENT_...
     pub what: u32,
     /// What it came to, or a negative error code.
@@ -54,7 +54,7 @@ pub enum Step {
     /// Nothing that anybody is told.
     Quiet,
     /// The user is told this, and it is the last: the object has ended.
-    Last(Told),
+    Last(Notice),
 }
 
 /// A kind of object.
@@ -107,7 +107,7 @@ pub struct Member {
     pub callback: IoCallback,
     /// The handles of its parts; 0: there is none. One that has ended is stale.
     parts: [RawHandle; PARTS],
-    pub rare: RareRef,
+    pub extras: ExtrasRef,
     unref: bool,
     state: State,
 }
@@ -118,7 +118,7 @@ impl Default for Member {
             object: AnyObject::default(),
             callback: IoCallback::pulled(std::ptr::null_mut()),
             parts: [0; PARTS],
-            rare: RareRef::NONE,
+            extras: ExtrasRef::NONE,
             unref: false,
             state: State::Active,
         }
@@ -172,9 +172,9 @@ impl Parts<'_> {
             return Ok(());
         }
         timers.set_time_if_empty(|| self.on.clock.now());
-        let rare = self.on.sources.rares.borrow_mut().of_parts()?;
+        let extras = self.on.sources.side_table.borrow_mut().of_parts()?;
         let part = PartId { object: self.id, part };
-        let id = timers.insert_part(deadline, callbacks::of_timer(part), rare)?;
+        let id = timers.insert_part(deadline, callbacks::of_timer(part), extras)?;
         timers.set_unref(id, self.unref);
         *place = Handle::Slot(Kind::Timer, id).to_raw();
         Ok(())
@@ -242,7 +242,7 @@ impl Loop {
         self.runs.current.set(part);
     }
 
-    fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Told, IoCallback)> {
+    fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Notice, IoCallback)> {
         let mut objects = self.sources.objects.borrow_mut();
         let member = objects.slots.get_mut(id).filter(|member| member.state == State::Active)?;
         let Member { object, parts, unref, .. } = member;
@@ -268,7 +268,7 @@ impl Loop {
         drop(objects);
         self.end_parts(member.parts);
         let handle = Handle::Slot(Kind::Object, id).to_raw();
-        self.end_source(handle, member.rare, member.callback.arg);
+        self.end_source(handle, member.extras, member.callback.arg);
     }
 
     /// The callback of an object has returned.
@@ -281,7 +281,7 @@ impl Loop {
         let ended = objects.slots.remove(id);
         drop(objects);
         if let Some(member) = ended {
-            self.end_rare(member.rare, member.callback.arg);
+            self.end_extras(member.extras, member.callback.arg);
         }
     }
 

@@ -11,7 +11,7 @@
 //! A hook without a callback has an entry in the queue as well, put there when its event happens.
 
 use super::dispatch::Call;
-use super::object::{PartId, Told};
+use super::object::{Notice, PartId};
 use super::run::Run;
 use super::wait::Limit;
 use super::{Current, Loop};
@@ -226,8 +226,8 @@ impl Loop {
         let next = self.sources.ready.peek_before(end);
         match next {
             Some(Entry::Soon { callback, .. }) => callback.is_pulled(),
-            Some(Entry::RareSoon { rare, arg, .. }) => {
-                self.sources.rares.borrow_mut().soon(rare, arg).is_some_and(Callback::is_pulled)
+            Some(Entry::SoonWithExtras { extras, arg, .. }) => {
+                self.sources.side_table.borrow_mut().soon(extras, arg).is_some_and(Callback::is_pulled)
             }
             Some(Entry::Watch { id, .. }) => {
                 let mut watchers = self.sources.watchers.borrow_mut();
@@ -239,7 +239,7 @@ impl Loop {
             }
             Some(Entry::Timer { id, .. }) => {
                 let mut timers = self.sources.timers.borrow_mut();
-                match self.sources.rares.borrow_mut().period(timers.rare(id)) {
+                match self.sources.side_table.borrow_mut().period(timers.extras(id)) {
                     Some(period) => period.callback.is_pulled(),
                     None => {
                         let callback = timers.callback(id);
@@ -286,9 +286,9 @@ impl Loop {
     }
 
     /// Hands out what an object has told; the room for it was made before it was taken.
-    pub(super) fn hand_out_object(&self, id: SlotId, arg: *mut c_void, told: Told) -> Result<()> {
+    pub(super) fn hand_out_object(&self, id: SlotId, arg: *mut c_void, told: Notice) -> Result<()> {
         let handed = self.pull.as_ref().ok_or(Error::PULL)?;
-        let Told { what, result, data } = told;
+        let Notice { what, result, data } = told;
         let handle = Handle::Slot(Kind::Object, id).to_raw();
         self.set_object_handed_out(id);
         let mut handed = handed.borrow_mut();
@@ -302,7 +302,7 @@ impl Loop {
         let Some(handed) = &self.pull else { return Ok(()) };
         let mut handed = handed.borrow_mut();
         for Soon { source, .. } in handed.soons.drain(..) {
-            self.end_rare(source.rare, source.arg);
+            self.end_extras(source.extras, source.arg);
         }
         for id in handed.timers.drain(..) {
             self.finish_timer(id, Handle::Slot(Kind::Timer, id).to_raw());

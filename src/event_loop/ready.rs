@@ -10,7 +10,7 @@ use crate::base::ring::Ring;
 use crate::base::slots::SlotId;
 use crate::error::Result;
 use crate::event_loop::callback::{Callable, Callback, Word};
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use std::cell::Cell;
 use std::ffi::c_void;
 
@@ -24,8 +24,8 @@ pub enum Entry {
         unref: bool,
     },
     /// A soon-callback with something rare, beside which its function is kept.
-    RareSoon {
-        rare: RareRef,
+    SoonWithExtras {
+        extras: ExtrasRef,
         arg: *mut c_void,
         unref: bool,
     },
@@ -47,10 +47,10 @@ pub enum Entry {
 
 impl Entry {
     /// What has to be ended with a soon-callback, of either sort.
-    pub fn as_soon(self) -> Option<(RareRef, *mut c_void)> {
+    pub fn as_soon(self) -> Option<(ExtrasRef, *mut c_void)> {
         match self {
-            Entry::Soon { callback, .. } => Some((RareRef::NONE, callback.arg)),
-            Entry::RareSoon { rare, arg, .. } => Some((rare, arg)),
+            Entry::Soon { callback, .. } => Some((ExtrasRef::NONE, callback.arg)),
+            Entry::SoonWithExtras { extras, arg, .. } => Some((extras, arg)),
             Entry::Gone | Entry::Timer { .. } | Entry::Watch { .. } | Entry::Hook { .. } => None,
         }
     }
@@ -70,7 +70,7 @@ pub struct Packed {
 const GONE: usize = 0;
 /// A soon-callback without a function.
 const PULLED: usize = 1;
-const RARE_SOON: usize = 2;
+const SOON_WITH_EXTRAS: usize = 2;
 const TIMER: usize = 3;
 const WATCH: usize = 4;
 const HOOK: usize = 5;
@@ -94,7 +94,9 @@ impl Packed {
                 let head = callback.callable().map_or(head(PULLED, 0), Callable::word);
                 (head, callback.arg, unref)
             }
-            Entry::RareSoon { rare, arg, unref } => (head(RARE_SOON, rare.to_bits()), arg, unref),
+            Entry::SoonWithExtras { extras, arg, unref } => {
+                (head(SOON_WITH_EXTRAS, extras.to_bits()), arg, unref)
+            }
             Entry::Timer { id, unref } => (head(TIMER, 0), slot(id), unref),
             Entry::Watch { id, events, unref } => (head(WATCH, events), slot(id), unref),
             Entry::Hook { id } => (head(HOOK, 0), slot(id), true),
@@ -118,7 +120,7 @@ impl Packed {
         let id = self.slot();
         match kind {
             PULLED => Entry::Soon { callback: Callback::pulled(arg), unref },
-            RARE_SOON => Entry::RareSoon { rare: RareRef::from_bits(lower), arg, unref },
+            SOON_WITH_EXTRAS => Entry::SoonWithExtras { extras: ExtrasRef::from_bits(lower), arg, unref },
             TIMER => Entry::Timer { id, unref },
             WATCH => Entry::Watch { id, events: lower, unref },
             HOOK => Entry::Hook { id },
@@ -147,7 +149,7 @@ impl Packed {
     /// A soon-callback, live, of any sort.
     #[inline]
     fn is_soon(self) -> bool {
-        self.number().is_none_or(|number| matches!(number >> 32, PULLED | RARE_SOON))
+        self.number().is_none_or(|number| matches!(number >> 32, PULLED | SOON_WITH_EXTRAS))
     }
 
     #[inline]
@@ -285,16 +287,16 @@ impl Ready {
 
     /// Takes a soon-callback out, if it is one and in the queue: what has to be ended with it.
     #[inline]
-    pub fn remove_soon(&self, sequence: u64) -> Option<(RareRef, *mut c_void)> {
+    pub fn remove_soon(&self, sequence: u64) -> Option<(ExtrasRef, *mut c_void)> {
         let removed = self.ring.take_out(sequence, Packed::is_soon)?;
         if removed.is_unref() {
             self.unref.set(self.unref.get() - 1);
         }
-        let rare = match removed.number() {
-            Some(number) if number >> 32 == RARE_SOON => RareRef::from_bits(number as u32),
-            _ => RareRef::NONE,
+        let extras = match removed.number() {
+            Some(number) if number >> 32 == SOON_WITH_EXTRAS => ExtrasRef::from_bits(number as u32),
+            _ => ExtrasRef::NONE,
         };
-        Some((rare, removed.arg))
+        Some((extras, removed.arg))
     }
 
     /// Like [`Ready::remove`], for entries that nothing hangs on.
@@ -360,7 +362,7 @@ mod tests {
     #[allow(unsafe_code, reason = "a function as a value, which is not called")]
     fn every_entry_is_read_as_it_was_written() {
         unsafe extern "C-unwind" fn never(_: *mut Loop, _: *mut c_void) {}
-        let (arg, rare) = (std::ptr::dangling_mut(), RareRef::from_bits(MAX_SLOTS));
+        let (arg, extras) = (std::ptr::dangling_mut(), ExtrasRef::from_bits(MAX_SLOTS));
         // SAFETY: it takes any argument.
         let callback = unsafe { Callback::new(never, arg) };
         let id = SlotId { index: MAX_SLOTS - 1, generation: MAX_GENERATION - 1 };
@@ -368,7 +370,7 @@ mod tests {
             [
                 Entry::Soon { callback, unref },
                 Entry::Soon { callback: Callback::pulled(arg), unref },
-                Entry::RareSoon { rare, arg, unref },
+                Entry::SoonWithExtras { extras, arg, unref },
                 Entry::Timer { id, unref },
                 Entry::Watch { id, events: MASK, unref },
                 Entry::Hook { id },
@@ -386,9 +388,9 @@ mod tests {
             ready.set_unref(sequence, matches!(written, Entry::Hook { .. }));
             assert_eq!(read(), format!("{written:?}"));
         }
-        let is_plain = |entry| matches!(Next::new(1, Packed::new(entry)), Next::PlainSoon(..));
-        assert_eq!(entries(false).map(is_plain), [true, false, false, false, false, false]);
-        assert_eq!(entries(true).map(is_plain), [false; 6]);
+        let takes_fast_path = |entry| matches!(Next::new(1, Packed::new(entry)), Next::PlainSoon(..));
+        assert_eq!(entries(false).map(takes_fast_path), [true, false, false, false, false, false]);
+        assert_eq!(entries(true).map(takes_fast_path), [false; 6]);
     }
 
     #[test]

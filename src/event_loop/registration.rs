@@ -72,7 +72,7 @@ impl Loop {
             Ok(Registered::Unwatchable) => return self.watch_always(watchers, poller, (id, mask), fd),
             Err(error) => return self.refuse_number(watchers, fd, error),
         }
-        let added = watchers.added(id, mask, addition, |id, watch| self.let_go(id, watch));
+        let added = watchers.added(id, mask, addition, |id, watch| self.end_events_of(id, watch));
         if added.is_err() {
             let _ = poller.remove(Change { what: What::Remove, ..addition });
         }
@@ -98,7 +98,7 @@ impl Loop {
             self.detach(watchers, fd);
             let change = Change { what: What::Modify, ..addition };
             match poller.update(change)? {
-                Updated::Done => watchers.told(change),
+                Updated::Done => watchers.set_registered(change),
                 Updated::Gone(error) => return Err(error),
             }
         }
@@ -128,7 +128,7 @@ impl Loop {
         if shares && watchers.is_busy(fd, mask, None) {
             return Err(Error::BUSY);
         }
-        watchers.always(fd, file, id, |id, watch| self.let_go(id, watch))
+        watchers.always(fd, file, id, |id, watch| self.end_events_of(id, watch))
     }
 
     #[cold]
@@ -142,8 +142,8 @@ impl Loop {
 
     /// The short way of [`Loop::update_watch`].
     #[inline(always)]
-    pub(crate) fn update_watch_at_once(&self, handle: RawHandle, mask: u32) -> Option<()> {
-        if !self.is_plain() {
+    pub(crate) fn update_watch_fast(&self, handle: RawHandle, mask: u32) -> Option<()> {
+        if !self.takes_fast_path() {
             return None;
         }
         let id = Handle::slot_from_raw(Kind::Watch, handle)?;
@@ -172,7 +172,7 @@ impl Loop {
         if pending != 0 {
             self.narrow_pending(watchers.slots.at(id.index));
         }
-        let told = if now { self.tell_kernel_now(&mut watchers, fd) } else { Ok(()) };
+        let told = if now { self.apply_change_now(&mut watchers, fd) } else { Ok(()) };
         drop(watchers);
         self.changed();
         told
@@ -180,7 +180,7 @@ impl Loop {
 
     /// Tells the kernel what is asked of a descriptor, whether it knows already or not. If it says
     /// that the file is gone, that is the answer.
-    fn tell_kernel_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
+    fn apply_change_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
         let poller = self.kernel.poller.borrow();
         let updated = match (watchers.always_file(fd), watchers.change_now(fd)) {
             (Some(file), _) => match poller.file(fd) {
@@ -191,7 +191,7 @@ impl Loop {
             (None, Some(change)) => {
                 let updated = poller.update(change)?;
                 if updated == Updated::Done {
-                    watchers.told(change);
+                    watchers.set_registered(change);
                 }
                 updated
             }
@@ -238,11 +238,11 @@ impl Loop {
             self.sources.ready.discard(removed.pending);
         }
         if let Some(change) = removed.change {
-            // Told by the cancel itself, since a child may hold the file. The kernel knows
+            // Notice by the cancel itself, since a child may hold the file. The kernel knows
             // nothing of it any more if the descriptor was closed before.
             let _ = self.kernel.poller.borrow().remove(change);
         }
-        self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.rare, removed.arg);
+        self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.extras, removed.arg);
         Ok(())
     }
 
@@ -252,13 +252,13 @@ impl Loop {
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         let (mut timeout, mut napped) = (timeout, Ok(()));
-        if self.kernel.needs_care.get() {
-            napped = self.take_care(&mut watchers, &mut poller, timeout);
+        if self.kernel.needs_maintenance.get() {
+            napped = self.maintain(&mut watchers, &mut poller, timeout);
             // Orphans that report nothing just now must not make the wait twice as long.
             timeout = Timeout::Poll;
         }
         if watchers.has_changes() {
-            self.tell_kernel(&mut watchers, &poller, false)?;
+            self.apply_changes(&mut watchers, &poller, false)?;
             if !self.sources.ready.is_empty() {
                 // Somebody is told that a file was closed.
                 timeout = Timeout::Poll;
@@ -293,10 +293,10 @@ impl Loop {
     }
 
     /// Passes on what changed since the last wait; `all`: pauses, too.
-    pub(super) fn tell_kernel(&self, watchers: &mut Watchers, poller: &Poller, all: bool) -> Result<()> {
+    pub(super) fn apply_changes(&self, watchers: &mut Watchers, poller: &Poller, all: bool) -> Result<()> {
         while let Some(change) = watchers.next_change(all) {
             match poller.update(change) {
-                Ok(Updated::Done) => watchers.told(change),
+                Ok(Updated::Done) => watchers.set_registered(change),
                 // Whoever watched the old file is silent.
                 Ok(Updated::Gone(_)) => self.detach(watchers, change.fd),
                 Err(error) => {
@@ -310,7 +310,7 @@ impl Loop {
 
     /// The file behind `fd` is gone.
     pub(super) fn detach(&self, watchers: &mut Watchers, fd: i32) {
-        watchers.detach_all(fd, |id, watch| self.let_go(id, watch));
+        watchers.detach_all(fd, |id, watch| self.end_events_of(id, watch));
         if watchers.owes() {
             self.see_owed();
         }
@@ -319,7 +319,7 @@ impl Loop {
     /// A watcher's file is gone: what it has in the ready queue is void, and it is told so if it
     /// asks for that.
     #[cold]
-    pub(super) fn let_go(&self, id: SlotId, watch: &mut Watch) -> Result<()> {
+    pub(super) fn end_events_of(&self, id: SlotId, watch: &mut Watch) -> Result<()> {
         let pending = std::mem::take(&mut watch.pending);
         if pending != 0 {
             self.sources.ready.discard(pending);
@@ -347,7 +347,7 @@ impl Loop {
         let mut collected = Collected { delivered: false, pushed: Ok(()) };
         let ready = &self.sources.ready;
         for event in poller.events() {
-            if let Some((id, watch, events)) = watchers.report_at_once(event.token, event.events)
+            if let Some((id, watch, events)) = watchers.report_fast(event.token, event.events)
                 && let Ok(sequence) = ready.push(Entry::Watch { id, events, unref: false })
             {
                 watch.pending = sequence;

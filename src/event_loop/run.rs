@@ -14,7 +14,7 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 
 /// No more runs than this are nested, so that the stack does not end before the patience.
-const DEEPEST: u32 = 1_000;
+const MAX_NESTED_RUNS: u32 = 1_000;
 
 /// Why a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +34,7 @@ impl<'a> Run<'a> {
     #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
         // (Only this thread may look at the depth: that comes first.)
-        match on.is_plain() && on.runs.depth.get() == 0 {
+        match on.takes_fast_path() && on.runs.depth.get() == 0 {
             // It is nobody's. (No exchange: that two threads do not begin
             // at once is up to them, and it would cost as much as ten callbacks.)
             true => on.access.owner.store(thread::current(), Ordering::Relaxed),
@@ -168,7 +168,7 @@ impl Loop {
     fn begin_otherwise(&self) -> Result<()> {
         self.check()?;
         let depth = self.runs.depth.get();
-        if depth == DEEPEST {
+        if depth == MAX_NESTED_RUNS {
             return Err(Error::LIMIT);
         }
         if depth > 0 {
@@ -180,7 +180,7 @@ impl Loop {
             }
         }
         self.access.owner.store(thread::current(), Ordering::Relaxed);
-        self.set_plain_here();
+        self.set_fast_path_here();
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::event_loop::handle::{Handle, Kind, RawHandle};
 use crate::event_loop::hooks::When;
 use crate::event_loop::inbox::Post;
 use crate::event_loop::ready::Entry;
-use crate::event_loop::side_table::{Missed, Period, RareRef};
+use crate::event_loop::side_table::{ExtrasRef, Missed, Period};
 use crate::event_loop::timer::NEVER;
 
 impl Loop {
@@ -23,8 +23,8 @@ impl Loop {
 
     /// The short way of [`Loop::call_soon`].
     #[inline(always)]
-    pub(crate) fn call_soon_at_once(&self, callback: Callback) -> Option<RawHandle> {
-        if !self.is_plain() {
+    pub(crate) fn call_soon_fast(&self, callback: Callback) -> Option<RawHandle> {
+        if !self.takes_fast_path() {
             return None;
         }
         self.sources.ready.push_soon(callback).map(|sequence| sequence as RawHandle)
@@ -50,23 +50,23 @@ impl Loop {
 
     /// The short way of [`Loop::call_at`].
     #[inline(always)]
-    pub(crate) fn call_at_at_once(&self, deadline: u64, callback: Callback) -> Option<RawHandle> {
-        self.add_timer_at_once(|| deadline, callback)
+    pub(crate) fn call_at_fast(&self, deadline: u64, callback: Callback) -> Option<RawHandle> {
+        self.add_timer_fast(|| deadline, callback)
     }
 
     /// The short way of [`Loop::call_later`].
     #[inline(always)]
-    pub(crate) fn call_later_at_once(&self, delay: u64, callback: Callback) -> Option<RawHandle> {
-        self.add_timer_at_once(|| self.clock.now().saturating_add(delay), callback)
+    pub(crate) fn call_later_fast(&self, delay: u64, callback: Callback) -> Option<RawHandle> {
+        self.add_timer_fast(|| self.clock.now().saturating_add(delay), callback)
     }
 
     #[inline(always)]
-    fn add_timer_at_once(&self, deadline: impl FnOnce() -> u64, callback: Callback) -> Option<RawHandle> {
-        if !self.is_plain() || callback.is_pulled() {
+    fn add_timer_fast(&self, deadline: impl FnOnce() -> u64, callback: Callback) -> Option<RawHandle> {
+        if !self.takes_fast_path() || callback.is_pulled() {
             return None;
         }
         let deadline = deadline();
-        let id = self.sources.timers.borrow_mut().insert_at_once(deadline, callback)?;
+        let id = self.sources.timers.borrow_mut().insert_fast(deadline, callback)?;
         Some(Handle::Slot(Kind::Timer, id).to_raw())
     }
 
@@ -74,7 +74,7 @@ impl Loop {
         self.may_be_pulled(callback.is_pulled())?;
         let mut timers = self.sources.timers.borrow_mut();
         timers.set_time_if_empty(|| self.clock.now());
-        let id = timers.insert(deadline, callback, RareRef::NONE)?;
+        let id = timers.insert(deadline, callback, ExtrasRef::NONE)?;
         drop(timers);
         self.changed();
         Ok(Handle::Slot(Kind::Timer, id).to_raw())
@@ -94,15 +94,15 @@ impl Loop {
             return Err(Error::INVALID);
         }
         let deadline = self.clock.now().saturating_add(first);
-        let mut rares = self.sources.rares.borrow_mut();
-        let mut rare = RareRef::NONE;
-        rares.get_or_make(&mut rare)?.period = Some(Period { callback, interval, missed });
+        let mut side_table = self.sources.side_table.borrow_mut();
+        let mut extras = ExtrasRef::NONE;
+        side_table.get_or_make(&mut extras)?.period = Some(Period { callback, interval, missed });
         let inserted =
-            self.sources.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), rare);
+            self.sources.timers.borrow_mut().insert(deadline, Callback::pulled(callback.arg), extras);
         if inserted.is_err() {
-            rares.take(rare);
+            side_table.take(extras);
         }
-        drop(rares);
+        drop(side_table);
         self.changed();
         Ok(Handle::Slot(Kind::Timer, inserted?).to_raw())
     }
@@ -121,19 +121,19 @@ impl Loop {
 
     /// The short way of [`Loop::reschedule_at`].
     #[inline(always)]
-    pub(crate) fn reschedule_at_at_once(&self, handle: RawHandle, deadline: u64) -> Option<()> {
-        self.restart_at_once(handle, || deadline)
+    pub(crate) fn reschedule_at_fast(&self, handle: RawHandle, deadline: u64) -> Option<()> {
+        self.restart_fast(handle, || deadline)
     }
 
     /// The short way of [`Loop::reschedule`].
     #[inline(always)]
-    pub(crate) fn reschedule_at_once(&self, handle: RawHandle, delay: u64) -> Option<()> {
-        self.restart_at_once(handle, || self.clock.now().saturating_add(delay))
+    pub(crate) fn reschedule_fast(&self, handle: RawHandle, delay: u64) -> Option<()> {
+        self.restart_fast(handle, || self.clock.now().saturating_add(delay))
     }
 
     #[inline(always)]
-    fn restart_at_once(&self, handle: RawHandle, deadline: impl FnOnce() -> u64) -> Option<()> {
-        if !self.is_plain() {
+    fn restart_fast(&self, handle: RawHandle, deadline: impl FnOnce() -> u64) -> Option<()> {
+        if !self.takes_fast_path() {
             return None;
         }
         let deadline = deadline();

@@ -1,7 +1,7 @@
 //! Side table of what few sources have: a release function, a name, a period. The function of
 //! a soon-callback moves here when it gets one of them.
 //!
-//! A source holds a [`RareRef`], four bytes, so that the many that have nothing of
+//! A source holds a [`ExtrasRef`], four bytes, so that the many that have nothing of
 //! the kind pay nothing more. The table is made of slots: no hashing, no stall.
 
 use crate::base::slots::Slots;
@@ -30,7 +30,7 @@ pub struct Period {
 
 /// The rare things of one source.
 #[derive(Default)]
-pub struct Rare {
+pub struct Extras {
     pub release: Option<Release>,
     pub name: Option<Box<CStr>>,
     pub period: Option<Period>,
@@ -40,22 +40,22 @@ pub struct Rare {
 
 /// Where a source's rare things are, if it has any: their slot and 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct RareRef(u32);
+pub struct ExtrasRef(u32);
 
-impl RareRef {
-    pub const NONE: RareRef = RareRef(0);
+impl ExtrasRef {
+    pub const NONE: ExtrasRef = ExtrasRef(0);
 
     pub const fn to_bits(self) -> u32 {
         self.0
     }
 
-    pub fn from_bits(bits: u32) -> RareRef {
-        RareRef(bits)
+    pub fn from_bits(bits: u32) -> ExtrasRef {
+        ExtrasRef(bits)
     }
 
     #[inline]
     pub fn is_some(self) -> bool {
-        self != RareRef::NONE
+        self != ExtrasRef::NONE
     }
 
     fn index(self) -> u32 {
@@ -63,53 +63,53 @@ impl RareRef {
     }
 }
 
-pub struct Rares {
-    slots: Slots<Rare>,
+pub struct SideTable {
+    slots: Slots<Extras>,
     /// What the timers of objects have, all of them the same: nothing. It keeps users away from
     /// them, and stays when one of them ends.
-    of_parts: RareRef,
+    of_parts: ExtrasRef,
 }
 
-impl Rares {
+impl SideTable {
     pub const fn new() -> Self {
-        Rares { slots: Slots::new(), of_parts: RareRef::NONE }
+        SideTable { slots: Slots::new(), of_parts: ExtrasRef::NONE }
     }
 
     /// The rare things of a source, made empty if it had none.
-    pub fn get_or_make(&mut self, place: &mut RareRef) -> Result<&mut Rare> {
+    pub fn get_or_make(&mut self, place: &mut ExtrasRef) -> Result<&mut Extras> {
         if !place.is_some() {
-            *place = RareRef(self.slots.insert(Rare::default())?.index + 1);
+            *place = ExtrasRef(self.slots.insert(Extras::default())?.index + 1);
         }
         Ok(self.slots.at(place.index()))
     }
 
     /// The rare things of all parts of objects.
-    pub fn of_parts(&mut self) -> Result<RareRef> {
+    pub fn of_parts(&mut self) -> Result<ExtrasRef> {
         let mut place = self.of_parts;
         self.get_or_make(&mut place)?;
         self.of_parts = place;
         Ok(place)
     }
 
-    pub fn get(&mut self, place: RareRef) -> Option<&mut Rare> {
+    pub fn get(&mut self, place: ExtrasRef) -> Option<&mut Extras> {
         place.is_some().then(|| self.slots.at(place.index()))
     }
 
     /// The period of a timer, if it is periodic.
     #[inline]
-    pub fn period(&mut self, place: RareRef) -> Option<Period> {
+    pub fn period(&mut self, place: ExtrasRef) -> Option<Period> {
         self.get(place)?.period
     }
 
     /// The soon-callback in the ready queue with these rare things and this argument.
-    pub fn soon(&mut self, place: RareRef, arg: *mut c_void) -> Option<Callback> {
+    pub fn soon(&mut self, place: ExtrasRef, arg: *mut c_void) -> Option<Callback> {
         let mut callback = self.get(place)?.soon?;
         callback.arg = arg;
         Some(callback)
     }
 
     /// Takes the rare things of a source that ends.
-    pub fn take(&mut self, place: RareRef) -> Option<Rare> {
+    pub fn take(&mut self, place: ExtrasRef) -> Option<Extras> {
         if !place.is_some() || place == self.of_parts {
             return None;
         }

@@ -8,7 +8,7 @@ use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
 use crate::error::Result;
 use crate::event_loop::callback::Callback;
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use std::ffi::c_void;
 
 pub mod wheel;
@@ -40,7 +40,7 @@ pub struct Timer {
     pub(crate) previous: u32,
     pub(crate) next: u32,
     pub(crate) bucket: u16,
-    /// Its state, UNREF, RARE and PART. An armed timer with nothing else is 0.
+    /// Its state, UNREF, EXTRAS and PART. An armed timer with nothing else is 0.
     status: u8,
 }
 
@@ -48,7 +48,7 @@ const STATE: u8 = 3;
 /// Does not keep `loop_run` going.
 const UNREF: u8 = 4;
 /// Has rare things.
-const RARE: u8 = 8;
+const EXTRAS: u8 = 8;
 /// Belongs to an object: its handle is nobody's.
 const PART: u8 = 16;
 
@@ -61,7 +61,7 @@ const MANY: usize = 10_000;
 pub struct Rest {
     /// Not used by a periodic timer, which has a period among its rare things.
     callback: Callback,
-    rare: RareRef,
+    extras: ExtrasRef,
 }
 
 impl Default for Timer {
@@ -79,7 +79,7 @@ impl Default for Timer {
 
 impl Default for Rest {
     fn default() -> Self {
-        Rest { callback: Callback::pulled(std::ptr::null_mut()), rare: RareRef::NONE }
+        Rest { callback: Callback::pulled(std::ptr::null_mut()), extras: ExtrasRef::NONE }
     }
 }
 
@@ -156,10 +156,10 @@ impl Timers {
     }
 
     /// Makes a timer and arms it. Nothing changes when there is no memory.
-    pub fn insert(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
+    pub fn insert(&mut self, deadline: u64, callback: Callback, extras: ExtrasRef) -> Result<SlotId> {
         self.wheel.prepare()?;
         self.slots.prepare()?;
-        match self.insert_prepared(deadline, callback, rare) {
+        match self.insert_prepared(deadline, callback, extras) {
             Some(id) => Ok(id),
             None => unreachable!("a free slot has been made"),
         }
@@ -168,17 +168,17 @@ impl Timers {
     /// Like [`Timers::insert`], where other timers are armed (or were a moment ago) and no memory is
     /// needed. `None`: it is not so, and nothing was done.
     #[inline(always)]
-    pub fn insert_at_once(&mut self, deadline: u64, callback: Callback) -> Option<SlotId> {
+    pub fn insert_fast(&mut self, deadline: u64, callback: Callback) -> Option<SlotId> {
         if self.wheel.next() == NEVER {
             return None;
         }
-        self.insert_prepared(deadline, callback, RareRef::NONE)
+        self.insert_prepared(deadline, callback, ExtrasRef::NONE)
     }
 
     #[inline(always)]
-    fn insert_prepared(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Option<SlotId> {
-        let (id, timer, rest) = self.slots.insert_at_once()?;
-        *rest = Rest { callback, rare };
+    fn insert_prepared(&mut self, deadline: u64, callback: Callback, extras: ExtrasRef) -> Option<SlotId> {
+        let (id, timer, rest) = self.slots.insert_fast()?;
+        *rest = Rest { callback, extras };
         let (bucket, second) = self.wheel.insert_new(id.index, deadline);
         self.order += 1;
         *timer = Timer {
@@ -187,18 +187,18 @@ impl Timers {
             previous: NONE,
             next: second,
             bucket,
-            status: if rare.is_some() { RARE } else { 0 },
+            status: if extras.is_some() { EXTRAS } else { 0 },
         };
         self.armed += 1;
         Wheel::tell(&mut self.slots, second, id.index);
         Some(id)
     }
 
-    /// Makes an object's timer and arms it; `rare` is [`Rares::of_parts`].
+    /// Makes an object's timer and arms it; `rare` is [`SideTable::of_parts`].
     ///
-    /// [`Rares::of_parts`]: crate::event_loop::side_table::Rares::of_parts
-    pub fn insert_part(&mut self, deadline: u64, callback: Callback, rare: RareRef) -> Result<SlotId> {
-        let id = self.insert(deadline, callback, rare)?;
+    /// [`SideTable::of_parts`]: crate::event_loop::side_table::SideTable::of_parts
+    pub fn insert_part(&mut self, deadline: u64, callback: Callback, extras: ExtrasRef) -> Result<SlotId> {
+        let id = self.insert(deadline, callback, extras)?;
         self.slots.at(id.index).status |= PART;
         Ok(id)
     }
@@ -222,15 +222,15 @@ impl Timers {
     }
 
     /// Of a timer that is there.
-    pub fn rare(&mut self, id: SlotId) -> RareRef {
-        self.slots.other(id.index).rare
+    pub fn extras(&mut self, id: SlotId) -> ExtrasRef {
+        self.slots.other(id.index).extras
     }
 
     /// Of a timer that is there.
-    pub fn set_rare(&mut self, id: SlotId, rare: RareRef) {
-        self.slots.other(id.index).rare = rare;
-        if rare.is_some() {
-            self.slots.at(id.index).status |= RARE;
+    pub fn set_extras(&mut self, id: SlotId, extras: ExtrasRef) {
+        self.slots.other(id.index).extras = extras;
+        if extras.is_some() {
+            self.slots.at(id.index).status |= EXTRAS;
         }
     }
 
@@ -312,7 +312,7 @@ impl Timers {
     /// The callback of a timer that is ready, if nothing rare hangs on it. It is idle then.
     #[inline]
     pub fn take_plain(&mut self, id: SlotId) -> Option<Callback> {
-        let timer = self.slots.get_mut(id).filter(|timer| timer.status & RARE == 0)?;
+        let timer = self.slots.get_mut(id).filter(|timer| timer.status & EXTRAS == 0)?;
         timer.set_state(State::Idle);
         Some(self.slots.other(id.index).callback)
     }
@@ -320,8 +320,8 @@ impl Timers {
     /// Ends a timer whose callback has run, if it is idle and nothing rare hangs on it.
     #[inline]
     pub fn end_plain(&mut self, id: SlotId) -> bool {
-        let is_plain = |timer: &Timer| timer.status & (STATE | RARE) == State::Idle as u8;
-        let Some((_, vacancy)) = self.slots.vacate(id, is_plain) else { return false };
+        let takes_fast_path = |timer: &Timer| timer.status & (STATE | EXTRAS) == State::Idle as u8;
+        let Some((_, vacancy)) = self.slots.vacate(id, takes_fast_path) else { return false };
         self.slots.set_free(id, vacancy);
         true
     }
@@ -329,17 +329,17 @@ impl Timers {
     /// Ends a timer whose callback has run, or whose event was dealt with, if it was not armed again
     /// meanwhile.
     #[inline]
-    pub fn remove_idle(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
+    pub fn remove_idle(&mut self, id: SlotId) -> Option<(ExtrasRef, *mut c_void)> {
         self.slots.get(id).filter(|timer| timer.has_fired())?;
         self.remove(id)
     }
 
     /// Ends a timer; its rare things and its argument are left to the caller. `None`: stale.
-    pub fn remove(&mut self, id: SlotId) -> Option<(RareRef, *mut c_void)> {
+    pub fn remove(&mut self, id: SlotId) -> Option<(ExtrasRef, *mut c_void)> {
         self.disarm(id);
         self.slots.remove(id)?;
-        let Rest { callback, rare } = *self.slots.other(id.index);
-        Some((rare, callback.arg))
+        let Rest { callback, extras } = *self.slots.other(id.index);
+        Some((extras, callback.arg))
     }
 
     /// Says whether a timer keeps `loop_run` going. `false`: stale.
@@ -465,7 +465,7 @@ mod tests {
                 match random.next() % 16 {
                     0..6 => {
                         let deadline = now.saturating_add(random.delay());
-                        let id = timers.insert(deadline, nothing(), RareRef::NONE).unwrap();
+                        let id = timers.insert(deadline, nothing(), ExtrasRef::NONE).unwrap();
                         order += 1;
                         model.insert((deadline, order), id);
                         keys.push((id, (deadline, order)));
@@ -517,7 +517,7 @@ mod tests {
     fn a_far_deadline_is_exact() {
         let mut timers = Timers::new();
         let hour = 3_600_000_000_000;
-        let id = timers.insert(hour + 12_345, nothing(), RareRef::NONE).unwrap();
+        let id = timers.insert(hour + 12_345, nothing(), ExtrasRef::NONE).unwrap();
         assert_eq!(timers.next(), hour + 12_345);
         timers.schedule(id, 2 * hour + 1);
         assert_eq!(timers.next(), 2 * hour + 1);
@@ -530,7 +530,7 @@ mod tests {
     #[test]
     fn never_does_not_fire() {
         let mut timers = Timers::new();
-        let id = timers.insert(NEVER, nothing(), RareRef::NONE).unwrap();
+        let id = timers.insert(NEVER, nothing(), ExtrasRef::NONE).unwrap();
         assert_eq!(fire(&mut timers, NEVER), []);
         assert_eq!(timers.next(), NEVER);
         timers.schedule(id, NEVER - 1);
@@ -541,7 +541,7 @@ mod tests {
     fn a_failing_ready_queue_loses_no_timer() {
         let mut timers = Timers::new();
         let ids: Vec<_> =
-            (0..10).map(|i| timers.insert(100 - i, nothing(), RareRef::NONE).unwrap()).collect();
+            (0..10).map(|i| timers.insert(100 - i, nothing(), ExtrasRef::NONE).unwrap()).collect();
         let mut fired = fire_until_there_is_no_memory(&mut timers, 200, 4);
         fired.extend(fire(&mut timers, 200));
         assert_eq!(fired, ids.into_iter().rev().collect::<Vec<_>>());
@@ -555,7 +555,7 @@ mod tests {
         let deadlines: Vec<u64> = (0..5000).map(|_| (1 << 30) + random.next() % (64 << 16)).collect();
         let ids: Vec<_> = deadlines
             .iter()
-            .map(|deadline| timers.insert(*deadline, nothing(), RareRef::NONE).unwrap())
+            .map(|deadline| timers.insert(*deadline, nothing(), ExtrasRef::NONE).unwrap())
             .collect();
         let fired = fire_until_there_is_no_memory(&mut timers, 2 << 30, 1000);
         let mut left: Vec<_> = (0..5000).filter(|i| !fired.contains(&ids[*i])).collect();

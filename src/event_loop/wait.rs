@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::event_loop::hooks::When;
 use crate::event_loop::inbox::Post;
 use crate::event_loop::ready::Entry;
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use crate::event_loop::timer::NEVER;
 use crate::sys::Timeout;
 use crate::sys::clock;
@@ -243,8 +243,9 @@ impl Loop {
             self.shared.take_posts(incoming);
         }
         while let Some(post) = incoming.0.peek() {
-            let is_plain = post.release.is_none() && self.sources.ready.push_soon(post.callback).is_some();
-            if !is_plain {
+            let takes_fast_path =
+                post.release.is_none() && self.sources.ready.push_soon(post.callback).is_some();
+            if !takes_fast_path {
                 self.accept(post)?;
             }
             incoming.0.pop();
@@ -254,13 +255,13 @@ impl Loop {
 
     /// One post into the ready queue; nothing changes when there is no memory.
     fn accept(&self, Post { callback, release }: Post) -> Result<()> {
-        let mut rare = RareRef::NONE;
+        let mut extras = ExtrasRef::NONE;
         if let Some(release) = release {
-            self.promise_release(&mut rare, release)?;
+            self.promise_release(&mut extras, release)?;
         }
-        let pushed = self.sources.ready.push(self.soon_entry(callback, rare, false));
-        if pushed.is_err() && rare.is_some() {
-            self.sources.rares.borrow_mut().take(rare);
+        let pushed = self.sources.ready.push(self.soon_entry(callback, extras, false));
+        if pushed.is_err() && extras.is_some() {
+            self.sources.side_table.borrow_mut().take(extras);
             self.sources.releases.withdraw();
         }
         pushed.map(drop)
@@ -271,7 +272,7 @@ impl Loop {
         self.sources.ready.trim();
         self.sources.timers.borrow_mut().trim();
         self.sources.watchers.borrow_mut().trim();
-        self.sources.rares.borrow_mut().trim();
+        self.sources.side_table.borrow_mut().trim();
         self.sources.releases.trim();
         self.sources.incoming.0.trim(0);
         self.shared.trim();

@@ -19,7 +19,7 @@ use crate::base::memory::Sparse;
 use crate::base::slots::{BLOCK, SlotId, Slots};
 use crate::error::Result;
 use crate::event_loop::callback::FdCallback;
-use crate::event_loop::side_table::RareRef;
+use crate::event_loop::side_table::ExtrasRef;
 use std::ffi::c_void;
 
 pub use crate::sys::{Change, EDGE, EVENTS, FileId, What};
@@ -62,7 +62,7 @@ pub struct Watch {
     pub pending: u64,
     /// The number of the poll that reported it last.
     pub seen: u32,
-    pub rare: RareRef,
+    pub extras: ExtrasRef,
 }
 
 impl Default for Watch {
@@ -75,7 +75,7 @@ impl Default for Watch {
             next: NONE,
             pending: 0,
             seen: 0,
-            rare: RareRef::NONE,
+            extras: ExtrasRef::NONE,
         }
     }
 }
@@ -138,7 +138,7 @@ struct Always {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Truth {
     /// The last poll has told it.
-    Told,
+    Reported,
     /// The last poll would have told it again.
     Over,
     /// An edge that an earlier poll has told: true if the number still means the same file.
@@ -187,7 +187,7 @@ impl Fd {
     }
 
     #[inline]
-    fn told(&mut self, change: Change) {
+    fn set_registered(&mut self, change: Change) {
         let registered = if change.what == What::Remove { 0 } else { REGISTERED };
         self.state = self.state & UNWATCHABLE | change.events as u16 | registered;
         self.generation = (change.token >> 32) as u32;
@@ -224,7 +224,7 @@ fn is_pause_lazy(state: u16) -> bool {
 pub struct Removed {
     /// Its entry in the ready queue, or 0.
     pub pending: u64,
-    pub rare: RareRef,
+    pub extras: ExtrasRef,
     pub arg: *mut c_void,
     /// Tells the kernel, if it was the last one of a registered descriptor.
     pub change: Option<Change>,
@@ -302,7 +302,7 @@ impl Watchers {
     ) -> Result<SlotId> {
         let seen = self.polls;
         let watch = || Watch { callback, fd, state: mask, seen, ..Watch::default() };
-        match self.slots.insert_at_once() {
+        match self.slots.insert_fast() {
             Some((id, place, _)) => {
                 *place = watch();
                 Ok(id)
@@ -376,14 +376,14 @@ impl Watchers {
         id: SlotId,
         mask: u32,
         change: Change,
-        let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>,
+        end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>,
     ) -> Result<()> {
         let mut entry = self.fds.get_or_make(change.fd as usize, Fd::EMPTY)?;
         if entry.is(REGISTERED | UNWATCHABLE) {
-            self.detach_all(change.fd, let_go);
+            self.detach_all(change.fd, end_events_of);
             entry = self.fd_mut(change.fd);
         }
-        entry.told(change);
+        entry.set_registered(change);
         if entry.first == NONE {
             entry.first = id.index;
             self.waiting += usize::from(mask & EVENTS != 0);
@@ -399,11 +399,11 @@ impl Watchers {
         fd: i32,
         file: FileId,
         id: SlotId,
-        let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>,
+        end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>,
     ) -> Result<()> {
         self.always.try_reserve(1)?;
         if self.is_registered(fd) || self.always_file(fd).is_some_and(|older| older != file) {
-            self.detach_all(fd, let_go);
+            self.detach_all(fd, end_events_of);
         }
         self.fd_mut(fd).state |= UNWATCHABLE;
         self.always.push(Always { id, file });
@@ -418,8 +418,8 @@ impl Watchers {
     }
 
     /// The kernel knows what `change` says.
-    pub fn told(&mut self, change: Change) {
-        self.fd_mut(change.fd).told(change);
+    pub fn set_registered(&mut self, change: Change) {
+        self.fd_mut(change.fd).set_registered(change);
     }
 
     /// Changes a watcher, and keeps count of those that wait.
@@ -532,7 +532,7 @@ impl Watchers {
     #[inline(always)] // what it returns stays in registers
     pub fn remove(&mut self, id: SlotId) -> Option<Removed> {
         let watch = self.slots.get_mut(id)?;
-        let Watch { fd, previous, state, pending, rare, .. } = *watch;
+        let Watch { fd, previous, state, pending, extras, .. } = *watch;
         if state & PART != 0 {
             return None;
         }
@@ -551,7 +551,7 @@ impl Watchers {
             }
         }
         self.slots.release(id);
-        Some(Removed { pending, rare, arg, change })
+        Some(Removed { pending, extras, arg, change })
     }
 
     /// Takes a watcher from its descriptor. Tells what the kernel must hear at once.
@@ -568,19 +568,19 @@ impl Watchers {
         was_registered.then_some(change)
     }
 
-    /// The file behind `fd` is gone: its watchers are silent from now on. `let_go` makes what they
+    /// The file behind `fd` is gone: its watchers are silent from now on. `end_events_of` makes what they
     /// have in the ready queue void, and tells those that asked for it CLOSED; where it has no memory
-    /// for this, [`Watchers::tell_owed`] does it later.
+    /// for this, [`Watchers::report_owed`] does it later.
     #[cold]
     #[inline(never)]
-    pub fn detach_all(&mut self, fd: i32, mut let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>) {
+    pub fn detach_all(&mut self, fd: i32, mut end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>) {
         let first = |fds: &Sparse<Fd, 256>| fds.get(fd as usize).map_or(NONE, |entry| entry.first);
         while first(&self.fds) != NONE {
             let index = first(&self.fds);
             self.unlink(index);
             self.change(index, |watch| watch.state |= DETACHED);
             let (id, watch) = self.slots.at_with_id(index);
-            if let_go(id, watch).is_err() {
+            if end_events_of(id, watch).is_err() {
                 watch.state |= OWED;
                 self.owed += 1;
             }
@@ -595,8 +595,11 @@ impl Watchers {
         self.owed > 0
     }
 
-    /// Hands those to `let_go` that could not be told CLOSED.
-    pub fn tell_owed(&mut self, mut let_go: impl FnMut(SlotId, &mut Watch) -> Result<()>) -> Result<()> {
+    /// Hands those to `end_events_of` that could not be told CLOSED.
+    pub fn report_owed(
+        &mut self,
+        mut end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>,
+    ) -> Result<()> {
         let mut from = 0;
         while self.owed > 0
             && let Some(id) = self.slots.first_from(from)
@@ -604,7 +607,7 @@ impl Watchers {
             from = id.index + 1;
             let watch = self.slots.at(id.index);
             if watch.is(OWED) {
-                let_go(id, watch)?;
+                end_events_of(id, watch)?;
                 watch.state &= !OWED;
                 self.owed -= 1;
             }
@@ -687,7 +690,7 @@ impl Watchers {
     /// The short way of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
     /// nothing in the ready queue yet. (Nor is it unref.) Tells it with its share.
     #[inline(always)]
-    pub fn report_at_once(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
+    pub fn report_fast(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
         let entry = self.fds.get_mut(event_token as u32 as usize)?;
         let reports = entry.reports.wrapping_add(1);
         let is_usual =
@@ -764,8 +767,8 @@ impl Watchers {
     pub fn truth(&self, watch: &Watch) -> Truth {
         match self.polls.wrapping_sub(watch.seen) {
             // (One that is detached has nothing in the queue but CLOSED.)
-            0 => Truth::Told,
-            _ if watch.is_detached() => Truth::Told,
+            0 => Truth::Reported,
+            _ if watch.is_detached() => Truth::Reported,
             _ if watch.is(EDGE) => Truth::Kept,
             age if age > self.polls.wrapping_sub(self.last_whole_poll) => Truth::Over,
             _ => Truth::Unknown,

@@ -8,7 +8,7 @@
 //! Errors of the functions that schedule: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC, -ENOMEM, LOOP_ELIMIT (33,554,432 timers).
 
-use super::{callback, change, long_number, quick, status, tick_callback, types, with};
+use super::{callback, change, fast, long_number, status, tick_callback, types, with};
 use crate::error::Error;
 use crate::event_loop::Loop;
 use crate::event_loop::side_table::Missed;
@@ -33,15 +33,15 @@ pub unsafe extern "C-unwind" fn loop_call_soon(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    match quick(r#loop, |target| target.call_soon_at_once(callback(cb, arg))) {
+    match fast(r#loop, |target| target.call_soon_fast(callback(cb, arg))) {
         Some(handle) => handle,
-        None => call_soon_long(r#loop, cb, arg),
+        None => call_soon_slow(r#loop, cb, arg),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn call_soon_long(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
+extern "C-unwind" fn call_soon_slow(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_void) -> loop_handle_t {
     long_number(change(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
@@ -56,15 +56,15 @@ pub unsafe extern "C-unwind" fn loop_call_later(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    match quick(r#loop, |target| target.call_later_at_once(delay_ns, callback(cb, arg))) {
+    match fast(r#loop, |target| target.call_later_fast(delay_ns, callback(cb, arg))) {
         Some(handle) => handle,
-        None => call_later_long(r#loop, delay_ns, cb, arg),
+        None => call_later_slow(r#loop, delay_ns, cb, arg),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn call_later_long(
+extern "C-unwind" fn call_later_slow(
     r#loop: *mut Loop,
     delay_ns: u64,
     cb: LoopCb,
@@ -83,15 +83,15 @@ pub unsafe extern "C-unwind" fn loop_call_at(
     cb: LoopCb,
     arg: *mut c_void,
 ) -> loop_handle_t {
-    match quick(r#loop, |target| target.call_at_at_once(when_ns, callback(cb, arg))) {
+    match fast(r#loop, |target| target.call_at_fast(when_ns, callback(cb, arg))) {
         Some(handle) => handle,
-        None => call_at_long(r#loop, when_ns, cb, arg),
+        None => call_at_slow(r#loop, when_ns, cb, arg),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn call_at_long(
+extern "C-unwind" fn call_at_slow(
     r#loop: *mut Loop,
     when_ns: u64,
     cb: LoopCb,
@@ -142,15 +142,15 @@ pub unsafe extern "C-unwind" fn loop_reschedule(
     timer: loop_handle_t,
     delay_ns: u64,
 ) -> c_int {
-    match quick(r#loop, |target| target.reschedule_at_once(timer, delay_ns).map(|()| 0)) {
+    match fast(r#loop, |target| target.reschedule_fast(timer, delay_ns).map(|()| 0)) {
         Some(code) => code,
-        None => reschedule_long(r#loop, timer, delay_ns),
+        None => reschedule_slow(r#loop, timer, delay_ns),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn reschedule_long(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
+extern "C-unwind" fn reschedule_slow(r#loop: *mut Loop, timer: loop_handle_t, delay_ns: u64) -> c_int {
     status(change(r#loop, |target| target.reschedule(timer, delay_ns)))
 }
 
@@ -161,15 +161,15 @@ pub unsafe extern "C-unwind" fn loop_reschedule_at(
     timer: loop_handle_t,
     when_ns: u64,
 ) -> c_int {
-    match quick(r#loop, |target| target.reschedule_at_at_once(timer, when_ns).map(|()| 0)) {
+    match fast(r#loop, |target| target.reschedule_at_fast(timer, when_ns).map(|()| 0)) {
         Some(code) => code,
-        None => reschedule_at_long(r#loop, timer, when_ns),
+        None => reschedule_at_slow(r#loop, timer, when_ns),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn reschedule_at_long(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
+extern "C-unwind" fn reschedule_at_slow(r#loop: *mut Loop, timer: loop_handle_t, when_ns: u64) -> c_int {
     status(change(r#loop, |target| target.reschedule_at(timer, when_ns)))
 }
 

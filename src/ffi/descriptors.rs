@@ -48,7 +48,7 @@
 //! -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
 //! loop_watch_update with LOOP_NOW asks the kernel in the call.
 
-use super::{change, fd_callback, long_number, number, quick, status, types, with};
+use super::{change, fast, fd_callback, long_number, number, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopFdCb, loop_handle_t};
@@ -60,15 +60,15 @@ pub const LOOP_READABLE: u32 = 1;
 pub const LOOP_WRITABLE: u32 = 2;
 /// Out-of-band data on a socket, or what else the kernel calls priority (EPOLLPRI).
 pub const LOOP_PRIORITY: u32 = 4;
-/// Both directions are down. Told to whoever asks for anything. Alone in a mask it asks for nothing
+/// Both directions are down. Notice to whoever asks for anything. Alone in a mask it asks for nothing
 /// but this and LOOP_ERROR: for who neither reads nor writes, and wants to know of the end.
 pub const LOOP_HANGUP: u32 = 8;
-/// An error is pending (getsockopt SO_ERROR tells which). Told to whoever asks for anything.
+/// An error is pending (getsockopt SO_ERROR tells which). Notice to whoever asks for anything.
 pub const LOOP_ERROR: u32 = 16;
 /// The peer has shut down its writing: what it sent can still be read. Only if asked for.
 pub const LOOP_READ_CLOSED: u32 = 32;
 /// The library has found out that the descriptor was closed, or that its number means another file by
-/// now. Only if asked for, also by a watcher that is paused otherwise. Told once, alone; what is left
+/// now. Only if asked for, also by a watcher that is paused otherwise. Notice once, alone; what is left
 /// to do is loop_cancel.
 pub const LOOP_CLOSED: u32 = 64;
 /// Edge-triggered: called when something new happens, not while it lasts; read and write until
@@ -130,15 +130,15 @@ pub unsafe extern "C-unwind" fn loop_watch_update(
     watch: loop_handle_t,
     events: u32,
 ) -> c_int {
-    match quick(r#loop, |target| target.update_watch_at_once(watch, events).map(|()| 0)) {
+    match fast(r#loop, |target| target.update_watch_fast(watch, events).map(|()| 0)) {
         Some(code) => code,
-        None => watch_update_long(r#loop, watch, events),
+        None => watch_update_slow(r#loop, watch, events),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn watch_update_long(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
+extern "C-unwind" fn watch_update_slow(r#loop: *mut Loop, watch: loop_handle_t, events: u32) -> c_int {
     status(change(r#loop, |target| target.update_watch(watch, events)))
 }
 

@@ -12,7 +12,7 @@
 //! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
 //! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
 
-use super::{change, long_number, number, quick, release, status, types, with};
+use super::{change, fast, long_number, number, release, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use types::{LoopReleaseCb, loop_handle_t};
@@ -27,15 +27,15 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// error. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
-    match quick(r#loop, |target| target.cancel_at_once(handle).map(|()| 0)) {
+    match fast(r#loop, |target| target.cancel_fast(handle).map(|()| 0)) {
         Some(code) => code,
-        None => cancel_long(r#loop, handle),
+        None => cancel_slow(r#loop, handle),
     }
 }
 
 #[cold]
 #[inline(never)]
-extern "C-unwind" fn cancel_long(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
+extern "C-unwind" fn cancel_slow(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     status(change(r#loop, |target| target.cancel(handle)))
 }
 

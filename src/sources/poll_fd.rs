@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::event_loop::Loop;
 use crate::event_loop::callback::IoCallback;
 use crate::event_loop::handle::RawHandle;
-use crate::event_loop::object::{Fired, Object, Parts, Step, Told};
+use crate::event_loop::object::{Fired, Notice, Object, Parts, Step};
 use crate::event_loop::watch::{ALWAYS, CLOSED, EVENTS};
 
 /// LOOP_EVENT_DONE: an operation has ended.
@@ -31,7 +31,7 @@ impl Object for PollFd {
             0 => Error::TIMED_OUT.code().into(),
             events => i64::from(events),
         };
-        Step::Last(Told { what: DONE, result, data: std::ptr::null_mut() })
+        Step::Last(Notice { what: DONE, result, data: std::ptr::null_mut() })
     }
 
     fn deadline(&self) -> u8 {

@@ -88,7 +88,7 @@ fn while_the_run_ends(bring: fn(&crate::inbox::Shared)) {
         side.end_run();
         let is_announced = side.shared.has_something(Stop::All);
         other.join().unwrap();
-        assert!(is_seen || is_announced || side.is_told(), "the descriptor is not readable");
+        assert!(is_seen || is_announced || side.is_notified(), "the descriptor is not readable");
         assert!(is_seen || host.calls() == 1, "the hook was not called");
         assert!(host.calls() <= 1); // once in vain, if the run got to it before it rang
     });

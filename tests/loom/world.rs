@@ -138,7 +138,7 @@ impl Side {
     }
 
     /// Has somebody made the loop's descriptor readable?
-    pub fn is_told(&self) -> bool {
+    pub fn is_notified(&self) -> bool {
         self.waker.is_woken()
     }
 }

@@ -128,7 +128,7 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "6 release",
         "a_cancelled_watcher_is_never_released",
-        "        self.end_rare(removed.rare, removed.arg);
+        "        self.end_extras(removed.extras, removed.arg);
         Ok(())",
         "        Ok(())",
     ),
@@ -308,7 +308,7 @@ pub const MUTANTS: &[Mutant] = &[
         "work_after_cancelled_work_is_no_news",
         "let more = work && !told;",
         "let more = work && !told;
-        self.told_work.set(told || work);",
+        self.notified_work.set(told || work);",
     ),
     mutant(
         "14 wake-ups",
@@ -509,7 +509,7 @@ pub const MUTANTS: &[Mutant] = &[
         "6 objects",
         "a_cancelled_operation_is_never_released",
         "        self.end_parts(member.parts);
-        self.end_rare(member.rare, member.callback.arg);",
+        self.end_extras(member.extras, member.callback.arg);",
         "        self.end_parts(member.parts);",
     ),
     tried(

@@ -26,7 +26,7 @@ impl Kernel {
     fn flush(&mut self) -> Vec<(What, u32)> {
         let mut told = Vec::new();
         while let Some(change) = self.0.next_change(false) {
-            self.0.told(change);
+            self.0.set_registered(change);
             told.push((change.what, change.events));
         }
         told
@@ -37,7 +37,7 @@ impl Kernel {
         let generation = self.0.fd_mut(fd).generation;
         let mut seen = Vec::new();
         let token = token(fd, generation);
-        if let Some((id, _, share)) = self.0.report_at_once(token, events) {
+        if let Some((id, _, share)) = self.0.report_fast(token, events) {
             return (Report::Delivered, vec![(id, share)]);
         }
         let report = self.0.report(token, events, |id, _, share| {

@@ -12,7 +12,7 @@
 //! correction 74 us, and 4 ms for a wait of 4 s). Only when less than the slack is left does
 //! a timerfd take over, which has none.
 
-use super::host_set::Outer;
+use super::host_set::HostSet;
 use super::lineage::{self, Known, Removals};
 use super::orphans::Orphans;
 use crate::error::{Error, Result};
@@ -89,7 +89,7 @@ pub struct Poller {
     without_slack: bool,
     has_pwait2: bool,
     /// For hosts that wait for one descriptor; made when one asks for it.
-    outer: Option<Outer>,
+    outer: Option<HostSet>,
 }
 
 /// Makes one of the library's own descriptors, above the standard ones: a process that was
@@ -380,11 +380,11 @@ impl Poller {
     /// [`Poller::announce`] said that there is something to do or that it is time.
     pub fn embed(&mut self) -> Result<RawFd> {
         if self.outer.is_none() {
-            let outer = Outer::new()?;
+            let outer = HostSet::new()?;
             outer.add(self.set.as_raw_fd())?;
             self.outer = Some(outer);
         }
-        Ok(self.outer.as_ref().map_or(-1, Outer::fd))
+        Ok(self.outer.as_ref().map_or(-1, HostSet::fd))
     }
 
     /// Tells a host's descriptor whether work is left now, and when a timer is due on
@@ -398,7 +398,7 @@ impl Poller {
 
     /// The numbers that [`Poller::embed`] has taken.
     pub fn host_numbers(&self) -> [RawFd; 3] {
-        self.outer.as_ref().map_or([-1; 3], Outer::numbers)
+        self.outer.as_ref().map_or([-1; 3], HostSet::numbers)
     }
 
     /// While muted, the host's descriptor is not readable for events in the set.

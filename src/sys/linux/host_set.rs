@@ -12,7 +12,7 @@ use super::epoll::{
 use crate::error::Result;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-pub struct Outer {
+pub struct HostSet {
     set: mio::Poll,
     left: OwnedFd,
     timer: OwnedFd,
@@ -23,9 +23,9 @@ pub struct Outer {
     muted: bool,
 }
 
-impl Outer {
-    pub fn new() -> Result<Outer> {
-        let outer = Outer {
+impl HostSet {
+    pub fn new() -> Result<HostSet> {
+        let outer = HostSet {
             set: above_standard(new_set)?,
             left: above_standard(new_eventfd)?,
             timer: above_standard(new_timerfd)?,
@@ -118,7 +118,7 @@ impl Outer {
 
     /// In a forked child: descriptors of its own under the same numbers.
     pub fn after_fork(&mut self) -> Result<()> {
-        let fresh = Outer::new()?;
+        let fresh = HostSet::new()?;
         for (old, new) in [(&self.left, &fresh.left), (&self.timer, &fresh.timer)] {
             replace_fd(old.as_raw_fd(), new.as_raw_fd())?;
         }

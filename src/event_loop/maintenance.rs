@@ -11,24 +11,24 @@ impl Loop {
     #[cold]
     pub(super) fn see_orphan(&self, poller: &Poller) {
         poller.note_orphan();
-        self.kernel.needs_care.set(true);
+        self.kernel.needs_maintenance.set(true);
     }
 
     /// A watcher has to be told that its file was closed, and there was no memory for it.
     #[cold]
     pub(super) fn see_owed(&self) {
-        self.kernel.needs_care.set(true);
+        self.kernel.needs_maintenance.set(true);
     }
 
     /// Before a wait of the loop's own.
     #[cold]
-    pub(super) fn take_care(
+    pub(super) fn maintain(
         &self,
         watchers: &mut Watchers,
         poller: &mut Poller,
         timeout: Timeout,
     ) -> Result<()> {
-        match watchers.tell_owed(|id, watch| self.let_go(id, watch)) {
+        match watchers.report_owed(|id, watch| self.end_events_of(id, watch)) {
             // What is ready runs first.
             Err(error) if self.sources.ready.is_empty() => return Err(error),
             _ => {}
@@ -38,15 +38,15 @@ impl Loop {
             true => poller.end_orphans(timeout, |poller| self.registrations(watchers, poller)),
             false => Ok(()),
         };
-        self.kernel.needs_care.set(poller.has_orphans() || watchers.owes());
+        self.kernel.needs_maintenance.set(poller.has_orphans() || watchers.owes());
         ended
     }
 
     /// A host would be woken by orphans again and again: until they can be ended, its
     /// descriptor looks only at time.
-    pub(super) fn take_care_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
-        if self.kernel.needs_care.get() {
-            let _ = self.take_care(watchers, poller, Timeout::Poll);
+    pub(super) fn maintain_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
+        if self.kernel.needs_maintenance.get() {
+            let _ = self.maintain(watchers, poller, Timeout::Poll);
             poller.mute(poller.has_orphans());
         }
     }
