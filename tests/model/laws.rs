@@ -113,6 +113,8 @@ struct Source {
     null: bool,
     unref: bool,
     alive: bool,
+    /// It has ended, and its release is not due yet.
+    owed: bool,
     /// Of a timer; with the system's clock it is not before this.
     deadline: u64,
     /// And not after this.
@@ -316,6 +318,7 @@ impl Laws<'_> {
         !self.posts.is_empty()
             || self.stop
             || self.wake
+            || !self.due_releases.is_empty()
             || self.has_always()
             || !self.is_real() && next != NEVER && next <= self.clock
     }
@@ -411,6 +414,7 @@ impl Laws<'_> {
 
     fn finish_current(&mut self) {
         if let Some(source) = self.runs.last_mut().unwrap().current.take() {
+            self.owe(source);
             self.finish(source);
         }
     }
@@ -425,8 +429,19 @@ impl Laws<'_> {
 
     /// The source is no more; its release is due.
     fn end(&mut self, source: usize) {
-        let Source { alive, arg, by, .. } = &mut self.sources[source];
-        if std::mem::replace(alive, false) && *by != By::Nobody {
+        if std::mem::replace(&mut self.sources[source].alive, false) {
+            self.sources[source].owed = true;
+            self.owe(source);
+        }
+    }
+
+    /// What is owed to a callback that is on the stack falls due when it has returned.
+    fn owe(&mut self, source: usize) {
+        if self.is_running(source) && !self.closed {
+            return;
+        }
+        let Source { owed, arg, by, .. } = &mut self.sources[source];
+        if std::mem::take(owed) && *by != By::Nobody {
             self.due_releases.push_back((*arg, *by));
         }
     }
@@ -454,7 +469,10 @@ impl Laws<'_> {
     /// `loop_free`: everything ends.
     fn close(&mut self) {
         self.closed = true;
-        (0..self.sources.len()).for_each(|source| self.end(source));
+        (0..self.sources.len()).for_each(|source| {
+            self.end(source);
+            self.owe(source);
+        });
         self.ready.clear();
         self.timers.clear();
         self.posts.clear();

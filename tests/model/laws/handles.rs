@@ -2,7 +2,7 @@
 
 use super::{Kind, Laws, Source};
 use crate::model::library::*;
-use crate::model::program::{Body, By, Errand, Op, Pick};
+use crate::model::program::{Body, By, Errand, JUNK, Op, Pick};
 use crate::model::trace::Outcome;
 
 impl Laws<'_> {
@@ -46,7 +46,7 @@ impl Laws<'_> {
 
     pub(super) fn make(&mut self, kind: Kind, null: bool, arg: usize) -> usize {
         let (by, unref, alive, deadline, latest, number) = (By::Nobody, false, true, 0, 0, None);
-        self.sources.push(Source { kind, arg, by, null, unref, alive, deadline, latest, number });
+        self.sources.push(Source { kind, arg, by, null, unref, alive, owed: false, deadline, latest, number });
         self.sources.len() - 1
     }
 
@@ -78,6 +78,8 @@ impl Laws<'_> {
 
     fn find(&self, pick: Pick) -> Result<usize, i64> {
         let found = match pick {
+            // An error that was passed on.
+            Pick::Junk(which) if (i32::MIN.into()..0).contains(&JUNK[which]) => return Err(JUNK[which]),
             Pick::Junk(_) => None,
             Pick::Current => self.current(),
             Pick::Last(_) if self.handles.is_empty() => None,
@@ -166,7 +168,8 @@ impl Laws<'_> {
             Op::Cancel(pick) => self.cancel(self.find(pick)?),
             Op::IsActive(pick) => match self.find(pick) {
                 Ok(source) => (self.is_active(source) && self.is_watch_active(source)).into(),
-                Err(_) => 0,
+                Err(ESTALE) => 0,
+                Err(passed_on) => passed_on,
             },
             Op::Remaining(pick) => {
                 let source = self.find_timer(pick)?;
