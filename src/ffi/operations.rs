@@ -10,7 +10,7 @@
 //! an operation cannot be repeated, make another one. No callback is called inside the call that
 //! makes the operation.
 
-use super::{change, io_callback, long_number, types, };
+use super::{change, io_callback, long_number, types};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopIoCb, loop_handle_t};

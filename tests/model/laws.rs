@@ -437,7 +437,8 @@ impl Laws<'_> {
 
     /// What is owed to a callback that is on the stack falls due when it has returned.
     fn owe(&mut self, source: usize) {
-        if self.is_running(source) && !self.closed {
+        let is_soon = matches!(self.sources[source].kind, Kind::Soon);
+        if self.is_running(source) && (is_soon || !self.closed) {
             return;
         }
         let Source { owed, arg, by, .. } = &mut self.sources[source];

@@ -171,6 +171,7 @@ impl Laws<'_> {
                 self.log(Event::Asked);
             }
             self.call_hooks(AFTER_WAIT)?;
+            self.between_turns()?;
             if found || self.is_wait_over(limit) {
                 return Ok(());
             }

@@ -173,6 +173,7 @@ impl Laws<'_> {
             let found = self.ask_kernel();
             self.log_stage(Stage::After);
             self.call_hooks(AFTER_WAIT)?;
+            self.between_turns()?;
             if found || self.is_real_wait_over(limit) {
                 return Ok(());
             }
