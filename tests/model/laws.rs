@@ -14,7 +14,7 @@ mod watching;
 
 use super::apart::Ended;
 use super::files::Files;
-use super::forks::{Forked, MOST_FORKS, fork, is_child};
+use super::forks::{Forked, MOST_FORKS, end_model_child, fork, is_child};
 use super::library::*;
 use super::program::{By, DEEPEST, LATE, MOST_TIMERS, Op, Program};
 use super::real::{Frame, Seen};
@@ -67,6 +67,7 @@ pub struct Laws<'a> {
     children: &'a mut Vec<Child>,
     /// With the system's clock: when the loop was made, and which way is taken where there are two.
     begin: u64,
+    asked_at: u64,
     ways: &'a mut Ways,
 }
 
@@ -181,6 +182,7 @@ pub fn play(
         childrens: &real.children,
         children,
         begin: real.begin,
+        asked_at: 0,
         ways,
         trace: Vec::new(),
         files: Files::new(base),
@@ -284,7 +286,7 @@ impl Laws<'_> {
         };
         // A closed file that lives on may count as ready; what was left in the queue, and holds no
         // more, may count until its turn, which depends on the kernel's order.
-        let may_be_ready = self.has_suspects() && seen == 0;
+        let may_be_ready = (self.has_suspects() || self.is_closed_wait_told()) && seen == 0;
         let may_be_gone = !self.is_surely_ready() && !self.is_other_work_left();
         let without = self.time_left(seen, self.next_deadline(), self.next_latest(), self.now_at_probe());
         match () {
@@ -508,6 +510,7 @@ impl Laws<'_> {
         }
         let childs = self.childrens.get(count).map_or(&[][..], |seen| seen);
         match fork::<u8>() {
+            Forked::Child if childs.is_empty() => end_model_child(None),
             Forked::Child => {
                 let seen = [&self.trace[..], childs].concat();
                 self.real = seen.clone().leak();

@@ -103,6 +103,15 @@ impl Laws<'_> {
         }) || self.has_closed_waits()
     }
 
+    /// Does the callback run of an operation whose file was closed?
+    pub(super) fn is_closed_wait_told(&self) -> bool {
+        let watch = self.current().and_then(|source| match &self.sources[source].kind {
+            Kind::Poll(watch, true) => Some(watch),
+            _ => None,
+        });
+        watch.is_some_and(|watch| watch.standing != Standing::Attached)
+    }
+
     fn has_closed_waits(&self) -> bool {
         let is_wait = |source: usize| matches!(self.sources[source].kind, Kind::Poll(..));
         self.watchers().any(|(source, watch)| is_wait(source) && watch.standing == Standing::Detached)
