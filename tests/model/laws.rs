@@ -26,6 +26,9 @@ use std::collections::VecDeque;
 pub use time::LONG;
 use watching::Watch;
 
+/// What the model says as it gives up a program that would wait for ever.
+pub const WAITS_FOR_EVER: &str = "this waits for ever";
+
 pub struct Laws<'a> {
     program: &'a Program,
     /// What the library did.
@@ -401,6 +404,10 @@ impl Laws<'_> {
         self.frames.push(Frame::Callback);
         self.play_script(arg)?;
         self.frames.pop();
+        if news == News::Idle {
+            // While the hook is on the stack, and what is owed to it is not due.
+            self.guard();
+        }
         self.finish_current();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Runs and turns: wait, collect, run the snapshot.
 
-use super::{Entry, Kind, Laws, Leave, Thrown};
+use super::{Entry, Kind, Laws, Leave, Thrown, WAITS_FOR_EVER};
 use crate::model::library::*;
 use crate::model::program::Op;
 use crate::model::trace::{Event, NO_SLOT, News, Outcome, Pulled};
@@ -159,7 +159,7 @@ impl Laws<'_> {
             let plan = self.plan(limit);
             if plan == Plan::Block {
                 // Quietly: it may be a program on the way to be a smaller one.
-                resume_unwind(Box::new("this waits for ever"));
+                resume_unwind(Box::new(WAITS_FOR_EVER));
             }
             let found = self.ask_kernel();
             if let Plan::Jump(time) = plan
@@ -228,9 +228,6 @@ impl Laws<'_> {
                 self.call(source, if when == WHEN_IDLE { News::Idle } else { News::Plain })?;
                 if self.closed {
                     return Err(Leave::Code(ECLOSED));
-                }
-                if when == WHEN_IDLE {
-                    self.guard();
                 }
             }
         }
