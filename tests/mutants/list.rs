@@ -508,9 +508,8 @@ pub const MUTANTS: &[Mutant] = &[
         "poll_fd",
         "6 objects",
         "a_cancelled_operation_is_never_released",
-        "        self.end_parts(member.parts);
-        self.end_rare(member.rare, member.callback.arg);",
-        "        self.end_parts(member.parts);",
+        "self.end_source(handle, member.rare, member.callback.arg);",
+        "let _ = (handle, member);",
     ),
     tried(
         "poll_fd",
