@@ -508,8 +508,9 @@ pub const MUTANTS: &[Mutant] = &[
         "poll_fd",
         "6 objects",
         "a_cancelled_operation_is_never_released",
-        "self.end_source(handle, member.rare, member.callback.arg);",
-        "let _ = (handle, member);",
+        "let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.end_source(handle, member.rare, member.callback.arg);",
+        "let _ = (id, member.rare);",
     ),
     tried(
         "poll_fd",
