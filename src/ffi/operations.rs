@@ -10,7 +10,7 @@
 //! an operation cannot be repeated, make another one. No callback is called inside the call that
 //! makes the operation.
 
-use super::{io_callback, long_number, types, with};
+use super::{change, io_callback, long_number, types};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopIoCb, loop_handle_t};
@@ -35,7 +35,7 @@ use types::{LoopIoCb, loop_handle_t};
 /// (a LOOP_EDGE watcher has the descriptor), -EBADF, -EPERM (see LOOP_ALWAYS), -ENOSPC, -ELOOP, -ENOMEM,
 /// LOOP_ELIMIT, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn loop_poll_fd(
+pub unsafe extern "C-unwind" fn loop_poll_fd(
     r#loop: *mut Loop,
     fd: c_int,
     events: u32,
@@ -44,5 +44,5 @@ pub unsafe extern "C" fn loop_poll_fd(
     arg: *mut c_void,
 ) -> loop_handle_t {
     let timeout = u64::try_from(timeout_ns).ok();
-    long_number(with(r#loop, |target| target.poll_fd(fd, events, timeout, io_callback(cb, arg))))
+    long_number(change(r#loop, |target| target.poll_fd(fd, events, timeout, io_callback(cb, arg))))
 }

@@ -14,7 +14,7 @@ mod watching;
 
 use super::apart::Ended;
 use super::files::Files;
-use super::forks::{Forked, MOST_FORKS, fork, is_child};
+use super::forks::{Forked, MOST_FORKS, end_model_child, fork, is_child};
 use super::library::*;
 use super::program::{By, DEEPEST, LATE, MOST_TIMERS, Op, Program};
 use super::real::{Frame, Seen};
@@ -67,6 +67,7 @@ pub struct Laws<'a> {
     children: &'a mut Vec<Child>,
     /// With the system's clock: when the loop was made, and which way is taken where there are two.
     begin: u64,
+    asked_at: u64,
     ways: &'a mut Ways,
 }
 
@@ -113,6 +114,8 @@ struct Source {
     null: bool,
     unref: bool,
     alive: bool,
+    /// It has ended, and its release is not due yet.
+    owed: bool,
     /// Of a timer; with the system's clock it is not before this.
     deadline: u64,
     /// And not after this.
@@ -179,6 +182,7 @@ pub fn play(
         childrens: &real.children,
         children,
         begin: real.begin,
+        asked_at: 0,
         ways,
         trace: Vec::new(),
         files: Files::new(base),
@@ -282,7 +286,7 @@ impl Laws<'_> {
         };
         // A closed file that lives on may count as ready; what was left in the queue, and holds no
         // more, may count until its turn, which depends on the kernel's order.
-        let may_be_ready = self.has_suspects() && seen == 0;
+        let may_be_ready = (self.has_suspects() || self.is_closed_wait_told()) && seen == 0;
         let may_be_gone = !self.is_surely_ready() && !self.is_other_work_left();
         let without = self.time_left(seen, self.next_deadline(), self.next_latest(), self.now_at_probe());
         match () {
@@ -316,6 +320,7 @@ impl Laws<'_> {
         !self.posts.is_empty()
             || self.stop
             || self.wake
+            || !self.due_releases.is_empty()
             || self.has_always()
             || !self.is_real() && next != NEVER && next <= self.clock
     }
@@ -411,6 +416,7 @@ impl Laws<'_> {
 
     fn finish_current(&mut self) {
         if let Some(source) = self.runs.last_mut().unwrap().current.take() {
+            self.owe(source);
             self.finish(source);
         }
     }
@@ -425,8 +431,20 @@ impl Laws<'_> {
 
     /// The source is no more; its release is due.
     fn end(&mut self, source: usize) {
-        let Source { alive, arg, by, .. } = &mut self.sources[source];
-        if std::mem::replace(alive, false) && *by != By::Nobody {
+        if std::mem::replace(&mut self.sources[source].alive, false) {
+            self.sources[source].owed = true;
+            self.owe(source);
+        }
+    }
+
+    /// What is owed to a callback that is on the stack falls due when it has returned.
+    fn owe(&mut self, source: usize) {
+        let is_soon = matches!(self.sources[source].kind, Kind::Soon);
+        if self.is_running(source) && (is_soon || !self.closed) {
+            return;
+        }
+        let Source { owed, arg, by, .. } = &mut self.sources[source];
+        if std::mem::take(owed) && *by != By::Nobody {
             self.due_releases.push_back((*arg, *by));
         }
     }
@@ -454,7 +472,10 @@ impl Laws<'_> {
     /// `loop_free`: everything ends.
     fn close(&mut self) {
         self.closed = true;
-        (0..self.sources.len()).for_each(|source| self.end(source));
+        (0..self.sources.len()).for_each(|source| {
+            self.end(source);
+            self.owe(source);
+        });
         self.ready.clear();
         self.timers.clear();
         self.posts.clear();
@@ -489,6 +510,7 @@ impl Laws<'_> {
         }
         let childs = self.childrens.get(count).map_or(&[][..], |seen| seen);
         match fork::<u8>() {
+            Forked::Child if childs.is_empty() => end_model_child(None),
             Forked::Child => {
                 let seen = [&self.trace[..], childs].concat();
                 self.real = seen.clone().leak();

@@ -3,7 +3,9 @@
 //! program.
 
 use super::files::{DEEDS, Deed, SLOTS, SORTS, Sort};
-use super::library::{ALWAYS, EDGE, HANGUP, NEVER, ONESHOT, PRIORITY, READ_CLOSED, READABLE, WRITABLE};
+use super::library::{
+    AFTER_WAIT, ALWAYS, BEFORE_WAIT, EDGE, HANGUP, NEVER, ONESHOT, PRIORITY, READ_CLOSED, READABLE, WRITABLE,
+};
 use std::fmt;
 
 pub const SCRIPTS: usize = 8;
@@ -376,6 +378,14 @@ impl Bytes<'_> {
         limits[self.below(8)]
     }
 
+    /// (In real time none between the wait and the time that the turn takes for the present.)
+    fn hook(&mut self) -> Op {
+        match (self.body(), self.below(5) as u32) {
+            (body, AFTER_WAIT) if self.setup.system => Op::Hook(body, BEFORE_WAIT),
+            (body, when) => Op::Hook(body, when),
+        }
+    }
+
     fn poll_fd(&mut self) -> Op {
         let (body, slot, mask) = (self.watcher_body(), self.below(SLOTS), self.mask());
         let mask = if self.one_in(8) { mask } else { mask & !(EDGE | ONESHOT) };
@@ -405,7 +415,7 @@ impl Bytes<'_> {
             32..38 => Op::Every(self.body(), self.time(), self.interval(), self.below(4) as u32),
             38..54 => Op::Watch(self.watcher_body(), self.below(SLOTS), self.mask()),
             54 => Op::WatchBad(self.watcher_body(), self.below(6)),
-            55..60 => Op::Hook(self.body(), self.below(5) as u32),
+            55..60 => self.hook(),
             60..66 => Op::Post(self.body(), self.by()),
             66..70 => Op::RemotePost(self.below(4), self.body(), self.by()),
             70..88 => Op::Cancel(self.pick()),
@@ -453,7 +463,8 @@ impl Bytes<'_> {
             226..230 if self.setup.dups => Op::Dup(self.below(SLOTS), self.below(SLOTS)),
             230..233 if self.setup.forks => Op::Fork,
             230..234 => Op::Elsewhere(self.errand()),
-            248.. => self.poll_fd(),
+            // (When the library finds out that a file was closed, and ends the operation, is not known.)
+            248.. if !self.setup.closes => self.poll_fd(),
             _ => Op::Do(self.below(SLOTS), DEEDS[[0, 0, 0, 1, 1, 1, 2, 3, 4, 5][self.below(10)]]),
         }
     }

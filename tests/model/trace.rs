@@ -159,6 +159,16 @@ impl Event {
         }
     }
 
+    /// The result that an operation is told in its turn.
+    pub fn result_of(&self, source: usize) -> Option<i64> {
+        let place = self.is_turn_of(source)?;
+        match self {
+            Event::Call { news: News::Done(result), .. } => Some(*result),
+            Event::Did { outcome: Outcome::Pulled(all), .. } => Some(all[place].result),
+            _ => None,
+        }
+    }
+
     /// The events that a watcher is told in its turn.
     pub fn events_of(&self, source: usize) -> Option<u32> {
         let place = self.is_turn_of(source)?;

@@ -2,7 +2,7 @@
 
 use super::{Kind, Laws, Source};
 use crate::model::library::*;
-use crate::model::program::{Body, By, Errand, Op, Pick};
+use crate::model::program::{Body, By, Errand, JUNK, Op, Pick};
 use crate::model::trace::Outcome;
 
 impl Laws<'_> {
@@ -46,7 +46,18 @@ impl Laws<'_> {
 
     pub(super) fn make(&mut self, kind: Kind, null: bool, arg: usize) -> usize {
         let (by, unref, alive, deadline, latest, number) = (By::Nobody, false, true, 0, 0, None);
-        self.sources.push(Source { kind, arg, by, null, unref, alive, deadline, latest, number });
+        self.sources.push(Source {
+            kind,
+            arg,
+            by,
+            null,
+            unref,
+            alive,
+            owed: false,
+            deadline,
+            latest,
+            number,
+        });
         self.sources.len() - 1
     }
 
@@ -78,6 +89,8 @@ impl Laws<'_> {
 
     fn find(&self, pick: Pick) -> Result<usize, i64> {
         let found = match pick {
+            // An error that was passed on.
+            Pick::Junk(which) if (i32::MIN.into()..0).contains(&JUNK[which]) => return Err(JUNK[which]),
             Pick::Junk(_) => None,
             Pick::Current => self.current(),
             Pick::Last(_) if self.handles.is_empty() => None,
@@ -166,7 +179,9 @@ impl Laws<'_> {
             Op::Cancel(pick) => self.cancel(self.find(pick)?),
             Op::IsActive(pick) => match self.find(pick) {
                 Ok(source) => (self.is_active(source) && self.is_watch_active(source)).into(),
-                Err(_) => 0,
+                // (A negative number that is no error's is no handle either.)
+                Err(ESTALE) if !matches!(pick, Pick::Junk(which) if JUNK[which] < 0) => 0,
+                Err(passed_on) => passed_on,
             },
             Op::Remaining(pick) => {
                 let source = self.find_timer(pick)?;
@@ -199,7 +214,10 @@ impl Laws<'_> {
             Op::Advance(ns) => self.set(|laws| laws.clock = laws.clock.saturating_add(ns)),
             Op::InThread => 1,
             Op::Flush => self.set(Self::flush),
-            Op::LoopFd => self.set(|laws| laws.host.has_fd = true),
+            Op::LoopFd => self.set(|laws| {
+                laws.host.has_fd = true;
+                laws.flush();
+            }),
             Op::WakeHook(has_hook) => self.set(|laws| laws.set_wake_hook(has_hook)),
             Op::Free => self.set(Self::close),
             _ => return self.try_to_make(op, arg),

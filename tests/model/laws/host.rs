@@ -74,6 +74,8 @@ impl Laws<'_> {
             _ => false,
         };
         let is_about_fd = matches!(op, Op::Watch(..) | Op::Update(..));
+        // (That a file was closed may be found out, and be news.)
+        let is_for_fd = is_for_fd && !self.has_suspects();
         let can = !self.host.is_told && self.host.has_hook && !(is_resting && is_for_fd);
         // (What the library takes for ready, rightly or not, has been told of.)
         let is_news = brings_more && !is_about_fd && !self.has_suspects();

@@ -11,8 +11,6 @@ pub struct Run {
     /// The source whose callback runs.
     pub current: Option<usize>,
     pub is_unbounded: bool,
-    /// The callback that runs it had flushed.
-    had_flushed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,8 +46,8 @@ impl Laws<'_> {
             self.finish_handed();
         }
         let is_unbounded = op.is_unbounded();
-        let had_flushed = std::mem::take(&mut self.host.flushed);
-        self.runs.push(Run { current: None, is_unbounded, had_flushed });
+        self.host.flushed = false;
+        self.runs.push(Run { current: None, is_unbounded });
         let result = self.between_turns().and_then(|()| self.turns(op));
         if matches!(result, Err(Leave::Thrown(_))) {
             // The callback that threw counts as run, and has used a stop up.
@@ -68,11 +66,10 @@ impl Laws<'_> {
     }
 
     fn end_run(&mut self) {
-        let had_flushed = self.runs.pop().is_some_and(|run| run.had_flushed);
-        self.host.flushed |= had_flushed;
-        if self.runs.is_empty() || had_flushed {
-            self.tell_host_of_end();
-        }
+        self.runs.pop();
+        // A nested run leaves the loop as a flush does.
+        self.host.flushed = !self.runs.is_empty();
+        self.tell_host_of_end();
     }
 
     fn turns(&mut self, op: Op) -> Result<Outcome, Leave> {
@@ -134,7 +131,7 @@ impl Laws<'_> {
 
     /// Where releases are made, and a run notices that the loop is freed.
     pub(super) fn between_turns(&mut self) -> Result<(), Leave> {
-        if self.runs.len() == 1 && !self.closed {
+        if !self.closed {
             self.make_releases();
         }
         if self.closed { Err(Leave::Code(ECLOSED)) } else { Ok(()) }
@@ -174,6 +171,7 @@ impl Laws<'_> {
                 self.log(Event::Asked);
             }
             self.call_hooks(AFTER_WAIT)?;
+            self.between_turns()?;
             if found || self.is_wait_over(limit) {
                 return Ok(());
             }

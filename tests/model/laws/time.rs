@@ -111,7 +111,8 @@ impl Laws<'_> {
     /// Which timers are due: those that surely are, and of the others those whose turn comes
     /// before the next wait. (Where that is not so in the end, the other way is tried.)
     pub(super) fn collect_real_timers(&mut self) {
-        let (now, until) = (self.clock, self.latest_now());
+        // (The time may be read before the hooks that come after the wait.)
+        let (now, until) = (self.asked_at, self.latest_now());
         let next_wait = self.ahead(|event| matches!(event, Event::Wait(Stage::Before, _)));
         let mut due: Vec<Due> = Vec::new();
         for (deadline, order, source) in self.timers.clone() {
@@ -155,6 +156,9 @@ impl Laws<'_> {
     fn log_stage(&mut self, stage: Stage) {
         let time = if self.is_seen_next(stage) { self.seen_time()[0] } else { 0 };
         self.log(Event::Wait(stage, time));
+        if stage == Stage::After {
+            self.asked_at = self.clock;
+        }
     }
 
     /// How often the library looks until a wait is over is not known; but each time it calls the hooks.
@@ -173,6 +177,7 @@ impl Laws<'_> {
             let found = self.ask_kernel();
             self.log_stage(Stage::After);
             self.call_hooks(AFTER_WAIT)?;
+            self.between_turns()?;
             if found || self.is_real_wait_over(limit) {
                 return Ok(());
             }

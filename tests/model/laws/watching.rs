@@ -22,7 +22,7 @@ pub struct Watch {
 }
 
 /// In a forked child the library registers numbers, whatever file they are by now.
-const HEARS_STRANGERS: bool = true;
+const HEARS_STRANGERS: bool = false;
 
 /// When a source that is not called any more is called next.
 const NO_TURN: (usize, usize) = (usize::MAX, 0);
@@ -100,7 +100,21 @@ impl Laws<'_> {
         self.watchers().any(|(_, watch)| match watch.standing {
             Standing::Suspect | Standing::Gone => true,
             Standing::Attached | Standing::Detached => false,
-        })
+        }) || self.has_closed_waits()
+    }
+
+    /// Does the callback run of an operation whose file was closed?
+    pub(super) fn is_closed_wait_told(&self) -> bool {
+        let watch = self.current().and_then(|source| match &self.sources[source].kind {
+            Kind::Poll(watch, true) => Some(watch),
+            _ => None,
+        });
+        watch.is_some_and(|watch| watch.standing != Standing::Attached)
+    }
+
+    fn has_closed_waits(&self) -> bool {
+        let is_wait = |source: usize| matches!(self.sources[source].kind, Kind::Poll(..));
+        self.watchers().any(|(source, watch)| is_wait(source) && watch.standing == Standing::Detached)
     }
 
     /// Is any watcher ready once every turn?
@@ -398,7 +412,15 @@ impl Laws<'_> {
             let is_allowed = watch.standing == Standing::Suspect && watch.share_of(told) == told;
             (is_allowed && told != 0).then_some((*source, self.news(*source, told)))
         };
-        let (source, news) = self.watchers().find_map(|watcher| is_next(&watcher))?;
+        // An operation ends when the library finds out that its file was closed.
+        let is_closed = |(source, watch): &(usize, &Watch)| {
+            let result = self.seen()?.result_of(self.sources[*source].number?)?;
+            let is_wait = matches!(self.sources[*source].kind, Kind::Poll(..));
+            (is_wait && watch.standing != Standing::Attached && result == EBADF)
+                .then_some((*source, News::Done(EBADF)))
+        };
+        let (source, news) =
+            self.watchers().find_map(|watcher| is_next(&watcher).or_else(|| is_closed(&watcher)))?;
         self.fired(source);
         Some((source, news))
     }
@@ -462,9 +484,9 @@ impl Laws<'_> {
         Some(news)
     }
 
-    fn told_of_number(&self, source: usize) -> u32 {
+    fn is_result_told(&self, source: usize, result: i64) -> bool {
         let number = self.sources[source].number;
-        self.seen().zip(number).and_then(|(event, number)| event.events_of(number)).unwrap_or(0)
+        self.seen().zip(number).and_then(|(event, number)| event.result_of(number)) == Some(result)
     }
 
     fn news(&self, source: usize, events: u32) -> News {
@@ -480,11 +502,16 @@ impl Laws<'_> {
         let watch = self.watch_mut(source);
         let events = match watch.standing {
             Standing::Attached => watch.share_of(states[watch.slot]),
-            // (The library looks by number, and the number may be another file's by now.)
-            Standing::Gone | Standing::Suspect | Standing::Detached => self.told_of_number(source),
+            Standing::Gone | Standing::Suspect | Standing::Detached => 0,
         };
+        let is_closed = watch.standing != Standing::Attached;
+        let is_told_closed = is_closed && self.is_result_told(source, EBADF);
         self.fired(source);
-        if events == 0 { TIMED_OUT } else { events.into() }
+        match events {
+            0 if is_told_closed => EBADF,
+            0 => TIMED_OUT,
+            events => events.into(),
+        }
     }
 
     fn fired(&mut self, source: usize) {
