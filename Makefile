@@ -43,10 +43,14 @@ demo: all
 	@echo; echo "--- stdin_lines < include/evloop.h | tail -3"; target/examples-c/stdin_lines < include/evloop.h | tail -3
 	@echo; echo "--- tour"; target/examples-c/tour
 
-# Every test there is. What is skipped, and what to install for it, is said at the end.
+# Every test there is. How long each part took, what is skipped, and what to install for it, is said
+# at the end. (The status goes through a file: sh has only that of a pipe's last command.)
 test:
-	@mkdir -p target; : > $(SKIPS)
-	$(CARGO) test --no-fail-fast
+	@mkdir -p target; : > $(SKIPS); echo 1 > target/evloop-status.txt
+	@echo "$(CARGO) test --no-fail-fast"; \
+	{ $(CARGO) test --no-fail-fast 2>&1; echo $$? > target/evloop-status.txt; } | tee target/evloop-test.txt; \
+	awk -f tests/times.awk target/evloop-test.txt; \
+	exit $$(cat target/evloop-status.txt)
 	@if [ -s $(SKIPS) ]; then echo; sort -u $(SKIPS); fi
 
 # Ten thousand connections for ten minutes: nothing may grow. `make test` has a short one.

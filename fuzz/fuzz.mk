@@ -4,6 +4,8 @@
 FUZZ_SECONDS ?= 60
 # One mutant, by (a part of) its name; all of them if empty.
 MUTANT ?=
+# At most so many of them, others each day (CI); 0: no limit.
+AT_MOST ?= 0
 
 # Only the nightly compiler builds with AddressSanitizer; libFuzzer itself works with any.
 FUZZ_TOOLCHAIN = $(shell rustup toolchain list 2>/dev/null | grep -q '^nightly' && echo +nightly)
@@ -44,5 +46,5 @@ fuzz-corpus: fuzz-build
 # Breaks the library on purpose, one promise at a time: about five minutes.
 mutants:
 	$(CARGO) test --test model --test mutants --no-run
-	EVLOOP_MUTANT="$(MUTANT)" EVLOOP_MODEL_TEST="$$($(CARGO) test --test model --no-run --message-format=json 2>/dev/null | \
+	EVLOOP_MUTANT="$(MUTANT)" EVLOOP_MUTANTS_AT_MOST="$(AT_MOST)" EVLOOP_MODEL_TEST="$$($(CARGO) test --test model --no-run --message-format=json 2>/dev/null | \
 	  sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')" $(CARGO) test --test mutants -- --ignored

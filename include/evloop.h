@@ -1,12 +1,14 @@
 /*
  * evloop.h - an event loop for C programs and for everything that can call C
  *
- * One loop runs callbacks, one at a time: soon, after some time, when a descriptor is
- * ready, or on behalf of another thread. It owns your main loop (loop_run), or takes a slice
- * of somebody else's (loop_run_ready). The semantics are asyncio's (call_soon, call_later,
- * run_forever, level-triggered watchers), the place is libuv's.
+ * A loop runs callbacks, one at a time: in the next turn, after a delay, when a descriptor is
+ * ready, or when another thread asks for it. It can be the main loop of your program (loop_run),
+ * or it can run inside another main loop (see Embedding). The semantics are asyncio's:
+ * call_soon, call_later, run_forever, level-triggered watchers. It covers what the core of libuv
+ * covers: timers, polling, wake-ups from other threads. It has no streams, name resolution,
+ * files or processes: bring your own sockets.
  *
- * Link with -levloop. This file is the manual; it is made from the library's source.
+ * Link with -levloop. This file is the manual. It is generated from the library's source.
  *
  * A program
  *
@@ -38,78 +40,121 @@
  * }
  * ~~~
  *
+ * Terms
+ *
+ *   source    what a callback belongs to: a scheduled callback, timer, watcher, hook or operation
+ *   handle    the number that names a source (loop_handle_t)
+ *   turn      one pass of the loop: wait, collect, run (an iteration in libuv)
+ *   run       a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
+ *             loop_next_events, from its beginning until it returns
+ *   at rest   no run of the loop is on any thread's stack
+ *   nested    a run that was started by a callback of another run of the same loop
+ *   host      code that owns the main loop and runs this loop inside it
+ *
  * One turn
  *
- *   1. wait     nothing ready? wait for descriptors, timers, other threads
- *   2. collect  descriptors' events, then due timers, then other threads' posts,
- *               behind what is in the ready queue already
- *   3. run      the snapshot: exactly what is ready now, in that order, one at a time
+ *   1. wait     if nothing is ready: wait for descriptors, timers and other threads
+ *   2. collect  append to the ready queue: descriptor events, then due timers, then the posts of
+ *               other threads (callbacks that were scheduled before are in the queue already)
+ *   3. run      run the snapshot: the callbacks that are in the queue now, in order, one at a time
  *
- * What a callback schedules runs in the next turn, so a chain of callbacks cannot keep
- * timers or descriptors from being served. While callbacks stay ready, the wait does not
- * block; it may be left out for up to 50 us (see poll_gap_ns). Within step 2 descriptors come
- * in the kernel's order, the watchers of one descriptor in the order of their making, timers
- * by (deadline, order of scheduling), posts in the order of their arrival.
+ * A callback that is scheduled during step 3 runs in the next turn. So a chain of callbacks that
+ * schedule each other cannot starve timers or descriptors.
+ *
+ * The order within step 2: descriptor events come in the kernel's order, the watchers of one
+ * descriptor in the order in which they were made, timers by deadline and then by the order in
+ * which they were scheduled, posts in the order in which they arrived.
+ *
+ * If callbacks are ready, step 1 polls the kernel without blocking. Between the turns of one run
+ * the loop may skip that poll for up to 50 us, because a system call costs more than twenty
+ * callbacks (see poll_gap_ns).
  *
  * Threads
  *
- * A loop is used by one thread at a time; that thread runs all callbacks. A loop at rest may
- * be handed to another thread. "Loop's thread" in a function's description means: the
- * thread that runs the loop, or any one while it rests. A call from a wrong thread while it
- * runs is LOOP_EWRONGTHREAD and does nothing. "Any thread" means any, at any time until
- * loop_free; functions that a signal handler may call say so. Loops share nothing with each
- * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED, until it calls
- * loop_after_fork; it may also loop_free, which leaves the parent's loop alone.
+ * One thread at a time uses a loop. The thread that runs it calls all its callbacks. A loop at
+ * rest may be handed to another thread. Loops share nothing: have as many as you like, on as
+ * many threads.
+ *
+ * Each function says which thread may call it. "Loop's thread": the thread that runs the loop;
+ * if the loop is at rest, any thread, as long as no other thread uses the loop at the same time.
+ * A call from another thread during a run returns LOOP_EWRONGTHREAD and does nothing. "Any
+ * thread": at any time until loop_free. A function that a signal handler may call says so.
+ *
+ * In a forked child every call with the parent's loop returns LOOP_EFORKED until the child calls
+ * loop_after_fork. The child may also call loop_free, which does not disturb the parent's loop.
  *
  * Ownership
  *
- * You own what you pass in: arguments, descriptors, names (copied). The loop owns what it
- * makes; loop_free frees all of it. A source is known by a number that goes stale when it
- * ends, never by a pointer that dangles. If an argument has to be freed when its source
- * ends, give the source a release function (loop_set_release): it is called exactly once,
- * never under your feet inside loop_cancel, but between two turns, and not before the source's
- * own callback has returned.
+ * You own what you pass in: arguments and descriptors. Names are copied. The loop owns what it
+ * makes, and loop_free frees all of it. You know a source by its handle, a number. When the
+ * source ends, its handle becomes stale and every use of it returns LOOP_ESTALE: it cannot
+ * dangle.
  *
- * Calling back from a callback
+ * If an argument must be freed when its source ends, give the source a release function with
+ * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
+ * at the next boundary between two turns of the innermost run, and not while a callback of the
+ * same source is on the stack. If the loop is at rest, the release is work for the next run, and
+ * a host is notified.
  *
- * Everything is allowed: scheduling, cancelling oneself and others, re-scheduling, closing
- * descriptors, running the loop again, freeing it. After loop_cancel has returned 0, the
- * callback will not run, even if it was ready already.
+ * What a callback may do
+ *
+ * A callback may do everything: schedule, cancel itself and others, reschedule, close
+ * descriptors, run the loop again (see Run), free the loop. After loop_cancel has returned 0,
+ * the callback of the cancelled source will not run, even if it was ready already. There is no
+ * close callback to wait for.
  *
  * Time
  *
- * Nanoseconds in uint64_t, on the monotonic clock. Timers never fire early. A delay counts
- * from the moment of the call, not from the beginning of the turn. For tests, a loop can
- * have a clock of its own (LOOP_VIRTUAL_CLOCK, LOOP_MANUAL_CLOCK).
+ * All times are nanoseconds in a uint64_t, on the monotonic clock. Timers never fire early. A
+ * delay counts from the moment of the call, not from the beginning of the turn. For tests, a
+ * loop can have a clock of its own (LOOP_VIRTUAL_CLOCK, LOOP_MANUAL_CLOCK).
  *
  * Errors
  *
- * A negative number is an error, in every function: -errno, or a LOOP_E... code; nothing has
- * changed then. loop_strerror and loop_error_name explain. The library never exits, aborts or
- * prints; NULL loops, stale handles, closed descriptors and wrong threads are codes, not
- * crashes. What cannot be found out: a pointer to a loop that has been freed.
+ * In every function a negative result is an error: -errno for an error of the system, or a
+ * LOOP_E... code. A function that returns an error has changed nothing, unless its description
+ * says otherwise. loop_strerror and loop_error_name translate the codes.
+ *
+ * The library never exits, aborts or prints. NULL loops, stale handles, closed descriptors and
+ * calls from wrong threads return codes. One mistake cannot be detected: the use of a pointer to
+ * a loop that has been freed.
+ *
+ * The usual errors
+ *
+ * LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC and
+ * LOOP_ELIMIT, and -ENOMEM from the system. "Or one of the usual errors" in a function's
+ * description means those of them that can apply to it. Other errors are listed with each
+ * function.
+ *
+ *   LOOP_ENULL         the loop, or another pointer that must not be NULL, is NULL
+ *   LOOP_ENOCALLBACK   the callback is NULL (allowed in pull mode)
+ *   LOOP_EWRONGTHREAD  another thread runs the loop, or the loop is bound to another thread
+ *   LOOP_EFORKED       this is a forked child, and it has not called loop_after_fork
+ *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet
+ *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
+ *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
+ *   -ENOMEM            there is no memory for a new source or a larger table
  *
  * Exceptions
  *
- * A C++ exception may leave any callback and hook (not a release function). It passes through
- * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. Out of the wake hook it passes to whoever brought
- * the work. longjmp, pthread_exit and
- * pthread_cancel out of a callback are not supported.
+ * A C++ exception may leave a callback or a hook, but not a release function. It passes through
+ * the run call to the caller of that. The callback that threw counts as run. What was ready
+ * after it stays ready, and the loop can be run again. An exception that leaves the wake hook
+ * passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
+ * pthread_cancel is not supported.
  *
  * Costs
  *
- * Scheduling, cancelling and finding a source take constant time (timers: a timing wheel).
- * After warm-up none of it calls the allocator; memory grows in blocks that never move, and
- * goes back slowly after a burst. A timer takes 53 bytes, a watcher about 75. A
- * descriptor's interest is told to the kernel at most once per wait. There is no thread, no
- * signal handler, no environment variable and no global state that you could notice.
+ * To schedule, cancel or find a source takes constant time (timers are in a timing wheel). After
+ * warm-up none of it allocates memory. Memory grows in blocks that never move, and is given back
+ * slowly after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a descriptor's
+ * interest are joined: the kernel is asked at most once per descriptor and wait. The library
+ * makes no threads, installs no signal handlers, reads no environment variables and has no
+ * global state that you could notice.
  *
- * A call takes at most 8 KB of the stack, and mostly less than 2 KB, beside what your callbacks
- * take; each nested run is a further call. A loop lives on a thread of PTHREAD_STACK_MIN
- * bytes and in a fiber of 16 KB.
- *
- * Not here: streams, name resolution, files, processes. Bring your own sockets.
+ * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
+ * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a
+ * fiber of 16 KB.
  */
 #ifndef EVLOOP_H
 #define EVLOOP_H
@@ -130,40 +175,44 @@ typedef struct loop_remote_t loop_remote_t;
 /*
  * ---- Types -----------------------------------------------------------------------------------
  *
- * A loop is an opaque pointer; everything that a loop runs (a *source*) is known by a
- * number. All times are nanoseconds.
+ * A loop is an opaque pointer. Everything that a loop runs is a *source*, and a handle names it.
+ * All times are nanoseconds.
  */
 
 /**
- * A callback: gets the loop that runs it and the argument it was registered with.
- * It runs on the loop's thread, alone, and may call every function of this header,
- * loop_run... and loop_free included. A C++ exception may leave it.
+ * A callback. It gets the loop that runs it and the argument it was registered with.
+ *
+ * It runs on the loop's thread, never at the same time as another callback of the loop. It may
+ * call every function of this header, also the run functions and loop_free. A C++ exception may
+ * leave it.
  */
 typedef void (*loop_cb)(loop_t *loop, void *arg);
 
 /**
- * The callback of loop_call_every: how many ticks this call stands for.
+ * The callback of loop_call_every. `ticks` is the number of intervals that this call stands for.
  */
 typedef void (*loop_tick_cb)(loop_t *loop, uint64_t ticks, void *arg);
 
 /**
- * The callback of loop_watch_fd: the descriptor and what happened to it, as LOOP_READABLE...
- * bits.
+ * The callback of loop_watch_fd. `fd` is the watched descriptor, `events` what happened to it:
+ * LOOP_READABLE and so on.
  */
 typedef void (*loop_fd_cb)(loop_t *loop, int fd, uint32_t events, void *arg);
 
 /**
- * Names a source: a scheduled callback, a timer, a watcher, a hook. Positive and below
- * 2^53, so that a double (a JavaScript or Lua number) holds it exactly. Functions that
- * return one return a negative error code instead when they fail; 0 is never a handle.
- * It is never given out again for something else: once the source has ended, it is
- * LOOP_ESTALE for ever.
+ * Names a source: a scheduled callback, a timer, a watcher, a hook, an operation.
+ *
+ * A handle is positive and below 2^53, so that a double (a number in JavaScript or Lua) holds it
+ * exactly. 0 is never a handle. A function that returns a handle returns a negative error code
+ * if it fails. A handle is never reused: after its source has ended it is stale for ever
+ * (LOOP_ESTALE).
  */
 typedef int64_t loop_handle_t;
 
 /**
- * The callback of operations: which one (`source`), what happened (LOOP_EVENT_DONE), what it came to
- * (`result`, or a negative error code), and what goes with it (`data`, often NULL).
+ * The callback of an operation. `source` is the operation's handle, `what` is LOOP_EVENT_DONE,
+ * `result` is the result or a negative error code, `data` goes with the result and is NULL for
+ * loop_poll_fd.
  */
 typedef void (*loop_io_cb)(loop_t *loop,
                            loop_handle_t source,
@@ -173,67 +222,71 @@ typedef void (*loop_io_cb)(loop_t *loop,
                            void *arg);
 
 /**
- * Called exactly once when an argument is no longer needed: after the last run of its
- * callback, after a cancel, or by loop_free; never inside loop_cancel, but between two turns (also of
- * a run that a callback makes), when its own callback is on the stack no more. It must not throw.
+ * A release function. The loop calls it exactly once, when it no longer needs the argument:
+ * after the last call of the callback, after a cancel, or in loop_free.
+ *
+ * It is never called inside loop_cancel, but between two turns (of a nested run, too), and not
+ * while a callback of its own source is on the stack. It may call the loop. It must not throw.
  */
 typedef void (*loop_release_cb)(void *arg);
 
 /**
- * A host's hook; see loop_set_wake_hook.
+ * The wake hook of a host: see loop_set_wake_hook.
  */
 typedef void (*loop_wake_cb)(void *arg);
 
 /*
  * ---- Life cycle ------------------------------------------------------------------------------
  *
- * A loop is made on any thread, filled, run, and freed at any time. It belongs to
- * nobody while it rests: make it here, run it there, free it elsewhere, as long as
- * two threads do not use it at once.
+ * A loop can be made on any thread, filled, run, and freed at any time. A loop at rest belongs
+ * to no thread: make it on one, run it on another and free it on a third, but do not use it from
+ * two threads at once. (See LOOP_BOUND for a loop that belongs to one thread.)
  */
 
 /**
- * Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
+ * Polls the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
  */
 #define LOOP_STRICT_POLL 1
 
 /**
- * The loop belongs to the thread that makes it: every call from another thread is
- * LOOP_EWRONGTHREAD, also while the loop rests. When that thread has ended, any other may free it,
- * and no more.
+ * Binds the loop to the thread that makes it. Every call from another thread returns
+ * LOOP_EWRONGTHREAD, also while the loop is at rest; only what any thread may call is allowed.
+ * After that thread has ended, any thread may call loop_free, and nothing else.
  */
 #define LOOP_BOUND 2
 
 /**
- * Pull mode: sources may have no callback and are handed out by loop_next_events, which
- * takes the place of the run functions.
+ * Pull mode: a source may have a NULL callback. loop_next_events returns such sources as structs
+ * when they are ready, and takes the place of the run functions.
  */
 #define LOOP_PULL 4
 
 /**
- * A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
- * would wait for a timer it moves to the timer's time instead. An hour of timers takes a
- * millisecond. While a descriptor is watched, the loop waits for it in real time and its clock
- * stands still: loop_unref watchers that shall not hold the clock. (A loop_run_once with a time
- * limit never waits in real time.)
+ * Gives the loop a clock for tests and simulations. It begins at virtual_start_ns. Where the
+ * loop would wait for a timer, the clock jumps to the timer's deadline, so that an hour of
+ * timers takes a millisecond.
+ *
+ * While a descriptor is watched, the loop waits for it in real time and the clock does not move.
+ * Call loop_unref for watchers that should not hold the clock. A loop_run_once with a time limit
+ * never waits in real time: the clock jumps to the next deadline or to the limit.
  */
 #define LOOP_VIRTUAL_CLOCK 8
 
 /**
- * A clock that moves by loop_advance alone. The loop never waits: a run call returns when
- * nothing is ready.
+ * Gives the loop a clock that moves only by loop_advance. The loop never waits: a run returns
+ * when nothing is ready.
  */
 #define LOOP_MANUAL_CLOCK 16
 
 /**
- * Sets the thread's timer slack (on Linux 50 us) to its minimum while the loop waits for a
- * timer: still more exact timers for three more system calls a wait.
+ * Sets the thread's timer slack (50 us by default on Linux) to its minimum while the loop waits
+ * for a timer. Timers are more exact, and each such wait makes three more system calls.
  */
 #define LOOP_TIMER_SLACK 32
 
 /**
- * What loop_new_with can change. Zero means the usual in every field; set it all to zero,
- * then `size`, then what you want. Later versions add fields at the end.
+ * The options of loop_new_with. Zero means the default in every field. Set the whole struct to
+ * zero, then `size`, then what you want to change. Later versions add fields at the end.
  */
 typedef struct loop_options_t {
   /**
@@ -241,243 +294,264 @@ typedef struct loop_options_t {
    */
   uint32_t size;
   /**
-   * LOOP_STRICT_POLL | LOOP_BOUND | ...
+   * LOOP_STRICT_POLL | LOOP_BOUND | ..., or 0.
    */
   uint32_t flags;
   /**
-   * While callbacks stay ready, the kernel is asked for descriptor events at least this
-   * often (default 50 us) and not necessarily every turn: a system call costs more than
-   * twenty callbacks. Due timers and posts of other threads are looked for every turn.
+   * How long the turns of a run may skip the poll for descriptor events while callbacks stay
+   * ready, in nanoseconds (default 50 us). A system call costs more than twenty callbacks. Due
+   * timers and posts of other threads are collected in every turn all the same.
    */
   uint64_t poll_gap_ns;
   /**
-   * The most descriptor events taken from the kernel at once (default 1,024, at most
-   * 1,048,576; loop_next_events with a larger capacity takes more). The memory for more than
-   * 1,024, 12 bytes each, is taken when so many descriptors are watched.
+   * The most descriptor events that one turn takes from the kernel (default 1,024, at most
+   * 1,048,576). A loop_next_events with a larger capacity takes more. Above 1,024, memory for an
+   * event (12 bytes) is allocated only when so many descriptors are watched.
    */
   uint32_t max_events;
   /**
-   * 0
+   * Must be 0.
    */
   uint32_t reserved;
   /**
-   * Where a virtual or manual clock begins.
+   * The first time of a virtual or manual clock, in nanoseconds.
    */
   uint64_t virtual_start_ns;
 } loop_options_t;
 
 /**
- * Makes a loop.
+ * Makes a loop with the default options.
  *
- * Returns NULL when there is no memory or no descriptor left; loop_new_with says which.
- * Takes two descriptors (an epoll set and an eventfd, close-on-exec), and a third (a timerfd) when
- * it first waits for less than about 60 us. Any thread.
+ * It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
+ * waits for less than about 60 us. All are close-on-exec.
+ *
+ * Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with says
+ * which. Any thread.
  */
 loop_t *loop_new(void);
 
 /**
  * Makes a loop with options and stores it in `*out`.
  *
- * Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
- * when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
- * that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC; -EAGAIN (LOOP_BOUND:
- * the process has no thread-specific key left). Any thread.
+ * Returns 0, or an error, and then `*out` is unchanged: LOOP_ENULL if a pointer is NULL;
+ * LOOP_EOPTIONS if a flag is unknown, two flags contradict each other, `size` is less than 8,
+ * `max_events` is too large, or a field that this version does not know is not zero; -EMFILE,
+ * -ENFILE, -ENOMEM or -ENOSPC; -EAGAIN with LOOP_BOUND if the process has no thread-specific key
+ * left. Any thread.
  */
-int loop_new_with(const struct loop_options_t *options,
-                  loop_t **out);
+int loop_new_with(const struct loop_options_t *options, loop_t **out);
 
 /**
- * Frees a loop, at any time, with whatever is still in it: all sources end, and the
- * release functions that are owed are called, each once.
+ * Frees a loop with everything in it, at any time: all sources end, and each release function
+ * that has not been called is called once.
  *
- * Between runs it all happens here, and the pointer is dead when this returns. Inside a
- * callback the loop ends as soon as the callback returns: nothing more runs, every call
- * with the loop answers LOOP_ECLOSED from now on, the releases are called, and every run
- * function on the stack returns LOOP_ECLOSED; when the outermost has returned, the pointer
- * is dead. Descriptors that were watched are not touched.
+ * If the loop is at rest, this happens inside the call, and the pointer is invalid when it
+ * returns. Inside a callback, the loop is closed at once: no other callback runs, and every
+ * further call with the loop returns LOOP_ECLOSED. Every run on the stack returns LOOP_ECLOSED;
+ * the last of them calls the release functions and frees the memory, and after it the pointer is
+ * invalid.
  *
- * Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD or, in the wake hook, -EDEADLK (nothing happens
- * then), or LOOP_ECLOSED when it has been freed already in this callback. Works in a forked
- * child and after LOOP_EPANIC. Other threads must no longer use the pointer. Loop's thread.
+ * The descriptors that were watched stay open. The function works in a forked child and after
+ * LOOP_EPANIC. No other thread may use the pointer any more; a remote may be used (see
+ * loop_remote_new).
+ *
+ * Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_ECLOSED if a callback that has not returned has
+ * freed the loop before, or -EDEADLK inside the wake hook. After an error nothing has happened.
+ * Loop's thread.
  */
 int loop_free(loop_t *loop);
 
 /**
- * Sets a pointer of your own, for loop_data. It is never released.
+ * Sets a pointer of your own, which loop_data returns. The loop neither uses nor frees it.
  *
- * Returns 0 or an error. Loop's thread.
+ * Returns 0 or one of the usual errors. Loop's thread.
  */
 int loop_set_data(loop_t *loop, void *data);
 
 /**
- * Your pointer of loop_set_data; NULL before, and when the call is not allowed.
- * Loop's thread.
+ * Returns the pointer that loop_set_data has set; NULL if none was set or the call is not
+ * allowed. Loop's thread.
  */
 void *loop_data(loop_t *loop);
 
 /*
  * ---- Run -------------------------------------------------------------------------------------
  *
- * A run call makes turns. One turn waits for descriptors, timers and other threads if
- * nothing is ready, collects what has become ready, and runs exactly the callbacks that
- * were ready then (the *snapshot*), in order; what they schedule is for the next turn.
+ * A run makes turns. One turn waits for descriptors, timers and other threads if nothing is
+ * ready, collects what has become ready, and runs the callbacks that are ready then (the
+ * *snapshot*), in order. What these schedule is for the next turn.
  *
- * A callback may make a run call: the run nests. First the rest of the outer snapshot
- * runs, with what has been scheduled since, then turns follow as usual. A source whose callback is on the stack is delivered
- * again like any other (pause it with loop_watch_update if you do not want that).
+ * Runs nest: a callback may call a run function, for example for a modal dialog. The nested run
+ * first runs the rest of the outer snapshot and what has been scheduled since, then its turns go
+ * on as usual. A source whose callback is on the stack is reported again like any other. If you
+ * do not want that, pause a watcher with loop_watch_update before you start the nested run.
  *
- * Errors of all run functions: LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED
- * (a callback freed the loop: the pointer is dead unless this run is nested), LOOP_EPANIC,
- * LOOP_ELIMIT (1,000 nested runs), and what the system says when it cannot wait
- * (-ENOMEM, -ENOSPC): nothing is lost then, and the loop can be run again.
+ * If a host's main loop runs inside the callback instead, see loop_flush.
+ *
+ * Errors of all run functions: the usual errors, LOOP_EPULL for a loop in pull mode, and -ENOSPC
+ * if the system cannot wait. LOOP_ECLOSED means that a callback has freed the loop: after the
+ * outermost run has returned it, the pointer is invalid. After -ENOMEM or -ENOSPC nothing is
+ * lost, and the loop can be run again.
  */
 
 /**
- * Runs until loop_stop.
+ * Runs the loop until loop_stop.
  *
- * Also with nothing to do: then it waits, for other threads or a signal handler. Returns 0
- * when it was stopped (with a manual clock also when nothing is ready), or an error. Any
- * thread may call it on a loop that is at rest; the loop is that thread's until it returns.
+ * If there is nothing to do, it waits, since another thread or a signal handler may still bring
+ * work.
+ *
+ * Returns 0 if it was stopped (with a manual clock also if nothing is ready), or an error. Any
+ * thread, if the loop is at rest; the thread owns the loop until the call returns.
  */
 int loop_run_forever(loop_t *loop);
 
 /**
- * Runs until loop_stop, or until nothing is left that could ever run.
+ * Runs the loop until loop_stop, or until nothing is left that could run.
  *
- * What keeps it going: callbacks that are ready, timers, watchers (paused ones too), posts
- * of other threads. What does not: hooks, and sources with loop_unref. Returns 0 when it
- * was stopped (with a manual clock also when nothing is ready), 1 when nothing is left (at
- * once, if there is nothing to begin with), or an error. Threads as loop_run_forever.
+ * These keep it running: callbacks that are ready, armed timers, operations, watchers (paused
+ * ones, too), posts of other threads, and remotes. Hooks do not, nor do sources with loop_unref.
+ *
+ * Returns 0 if it was stopped (with a manual clock also if nothing is ready), 1 if nothing is
+ * left (immediately, if there was nothing to begin with), or an error. Threads: see
+ * loop_run_forever.
  */
 int loop_run(loop_t *loop);
 
 /**
- * Makes one turn that waits `timeout_ns` at the longest; 0 does not wait, a negative
- * number waits without limit.
+ * Makes one turn that waits at most `timeout_ns` nanoseconds. 0 does not wait, a negative number
+ * waits without limit.
  *
- * The wait ends when something is ready, when the time is over, or by loop_wake; a
- * signal does not end it. The limit belongs to the wait, not to the callbacks. Returns the
- * number of callbacks run (0 when the time was over), or an error. A loop_stop meanwhile is
- * used up by it. Threads as loop_run_forever.
+ * The wait ends when something is ready, when the time is over, or by loop_wake or loop_stop. A
+ * signal does not end it. The limit is for the wait only, callbacks may take longer. A loop_stop
+ * that is pending or comes during the turn is consumed by it.
+ *
+ * Returns the number of callbacks that ran (0 if the time was over), or an error. Threads: see
+ * loop_run_forever.
  */
 int loop_run_once(loop_t *loop, int64_t timeout_ns);
 
 /**
- * Makes turns that never wait, until nothing is ready or `budget_ns` are over: a game's
- * slice of each frame.
+ * Makes turns that do not wait, until nothing is ready or `budget_ns` nanoseconds are over. A
+ * game calls it once a frame.
  *
- * The budget is looked at after each callback, so it is exceeded by one callback at the
- * most, and one callback runs even with 0. What is left over stays first in the queue, in
- * order. UINT64_MAX: no budget. Returns the number of callbacks run, or an error. A
- * loop_stop ends it after the snapshot. Threads as loop_run_forever.
+ * The clock is checked after each callback. So the budget is exceeded by at most one callback,
+ * and one callback runs even with a budget of 0. Callbacks that are left over stay first in the
+ * queue, in order. UINT64_MAX means no budget. A loop_stop ends it after the snapshot.
+ *
+ * Returns the number of callbacks that ran, or an error. Threads: see loop_run_forever.
  */
 int loop_run_ready(loop_t *loop, uint64_t budget_ns);
 
 /**
- * Ends the innermost run when its present snapshot has run, as in asyncio.
+ * Ends the innermost run after its current snapshot has run, as in asyncio.
  *
- * With no run on the stack it is remembered: the next run makes one turn that does not
- * wait, and returns. Several calls before that count as one. A run that ends by an exception has
- * used it up as well. A callback that runs the loop (a dialog) makes another run the innermost:
- * see loop_stop_all. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
- * handlers too.
+ * If the loop is at rest, the request is remembered: the next run makes one turn that does not
+ * wait, and returns. Several requests before that count as one. A run that ends by an exception
+ * consumes the request as well. In a nested run (a dialog) only that run ends: see
+ * loop_stop_all.
+ *
+ * Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
  */
 int loop_stop(loop_t *loop);
 
 /**
- * Ends every run on the stack, each when its present snapshot has run: the program shall end while
- * a callback runs the loop (a dialog).
+ * Ends every run on the stack, each after its current snapshot has run. Use it to end the
+ * program while a callback runs the loop (a dialog).
  *
- * The runs end one after the other, from the innermost outwards, as each comes between two turns.
- * A run that a callback begins after one of them has ended ("save before you go?") is not
- * ended. With no run on the stack it is remembered, as loop_stop is. Returns 0, LOOP_ENULL,
- * LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
+ * The runs end one after the other, the innermost first, each between two of its turns. A run
+ * that a callback starts after one of them has ended ("Save before you quit?") is not ended. If
+ * the loop is at rest, the request is remembered as with loop_stop.
+ *
+ * Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
  */
 int loop_stop_all(loop_t *loop);
 
 /**
- * How many run calls of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
- * callback of a nested run.
- *
- * Returns the number or an error (LOOP_EWRONGTHREAD: it runs, elsewhere). Loop's thread.
+ * Returns how many runs of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
+ * callback of a nested run; or one of the usual errors (LOOP_EWRONGTHREAD: another thread runs
+ * it). Loop's thread.
  */
 int loop_is_running(loop_t *loop);
 
 /**
- * Would loop_run go on? 1 or 0, or an error. Loop's thread.
+ * Returns whether loop_run would go on: 1 or 0, or one of the usual errors. Loop's thread.
  */
 int loop_has_work(loop_t *loop);
 
 /**
- * May the calling thread use the loop now? 1 when it runs or may run it, 0 when another
- * thread runs it or it is bound to another; or another error. Any thread.
+ * Returns whether the calling thread may use the loop now: 1 if it runs the loop or the loop is
+ * at rest, 0 if another thread runs the loop or it is bound to another thread; or one of the
+ * usual errors. Any thread.
  */
 int loop_in_thread(loop_t *loop);
 
 /*
  * ---- Callbacks -------------------------------------------------------------------------------
  *
- * Callbacks for the next turn, for later, and for every so often.
+ * Callbacks for the next turn, for a later time, and for regular intervals.
  *
- * Timers fire by deadline, those of one deadline in the order in which they were
- * scheduled, and never early: the clock says the deadline or more when the callback runs.
- * A deadline in the past is due in the next turn, not in this one. Sums saturate, and
- * UINT64_MAX as a delay or time means never.
+ * Timers fire in the order of their deadlines; those with the same deadline fire in the order in
+ * which they were scheduled. They never fire early: when the callback runs, loop_clock has
+ * reached the deadline. A deadline in the past is due in the next turn, not in this one. Sums
+ * saturate. UINT64_MAX as a delay or time means never.
  *
- * Errors of the functions that schedule: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD,
- * LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC, -ENOMEM, LOOP_ELIMIT (33,554,432 timers).
+ * The functions that schedule return a positive handle, or one of the usual errors.
  */
 
 /**
- * Skip the ticks that were missed, and tell how many intervals the call stands for: `ticks`
- * is 1 when none was missed.
+ * Skips ticks that were missed: one call stands for all of them, and `ticks` says for how many
+ * intervals (1 if none was missed).
  */
 #define LOOP_SKIP_MISSED 0
 
 /**
- * Run every tick, the missed ones too, one a turn; `ticks` is 1.
+ * Runs every tick, also those that were missed, one each turn. `ticks` is 1.
  */
 #define LOOP_RUN_MISSED 1
 
 /**
- * Start the grid anew: the next tick is one interval after this call; `ticks` is 1.
+ * Starts a new grid: the next tick comes one interval after this call. `ticks` is 1.
  */
 #define LOOP_RESTART_GRID 2
 
 /**
- * Runs a callback in the next turn, after everything that is ready already.
+ * Runs a callback once, in the next turn, after everything that is ready already.
  *
- * Returns its handle, or an error. About 5 ns, no system call. Loop's thread; others use
- * loop_call_soon_threadsafe.
+ * It costs about 5 ns and no system call. Other threads use loop_call_soon_threadsafe.
+ *
+ * Returns the callback's handle, or one of the usual errors. Loop's thread.
  */
 loop_handle_t loop_call_soon(loop_t *loop, loop_cb cb, void *arg);
 
 /**
- * Runs a callback once, `delay_ns` from now.
+ * Runs a callback once, `delay_ns` nanoseconds from now.
  *
- * From now: the clock is read, so a timer armed after long work is not early by it. Returns
- * the timer's handle, or an error. Loop's thread.
+ * The clock is read in the call. So the timer does not fire too early if it is armed after long
+ * work in the same turn.
+ *
+ * Returns the timer's handle, or one of the usual errors. Loop's thread.
  */
 loop_handle_t loop_call_later(loop_t *loop, uint64_t delay_ns, loop_cb cb, void *arg);
 
 /**
- * Runs a callback once, when the loop's clock (loop_clock) says `when_ns`.
+ * Runs a callback once, when the loop's clock (loop_clock) has reached `when_ns`.
  *
- * Returns the timer's handle, or an error. Loop's thread.
+ * Returns the timer's handle, or one of the usual errors. Loop's thread.
  */
 loop_handle_t loop_call_at(loop_t *loop, uint64_t when_ns, loop_cb cb, void *arg);
 
 /**
  * Runs a callback every `interval_ns`, for the first time `first_ns` from now.
  *
- * The ticks stay on the grid first, first + interval, first + 2 * interval..., however late
- * a call is: there is no drift. `policy` says what happens to ticks that could not be made
- * in time, because callbacks took too long: LOOP_SKIP_MISSED, LOOP_RUN_MISSED or
- * LOOP_RESTART_GRID. The timer is armed for its next tick before the callback is called,
- * which may cancel it or, with loop_reschedule, move the grid.
+ * The ticks stay on a grid: first, first + interval, first + 2 * interval and so on, however
+ * late a call is. There is no drift. `policy` says what happens to ticks that were missed
+ * because callbacks took too long: LOOP_SKIP_MISSED, LOOP_RUN_MISSED or LOOP_RESTART_GRID.
  *
- * Returns the timer's handle, or an error; -EINVAL when the interval is 0 or the policy
- * unknown. Loop's thread.
+ * The timer is armed for its next tick before the callback is called. The callback may cancel
+ * the timer, or move the grid with loop_reschedule.
+ *
+ * Returns the timer's handle, -EINVAL if the interval is 0 or the policy is unknown, or one of
+ * the usual errors. Loop's thread.
  */
 loop_handle_t loop_call_every(loop_t *loop,
                               uint64_t first_ns,
@@ -487,121 +561,147 @@ loop_handle_t loop_call_every(loop_t *loop,
                               void *arg);
 
 /**
- * Gives a timer the deadline `delay_ns` from now, whatever it was doing: armed, ready in
- * this turn (then it does not run now), or in the middle of its own callback (then it is
- * armed again).
+ * Sets the deadline of a timer, or of an operation, to `delay_ns` nanoseconds from now.
  *
- * It counts as newly scheduled among timers of the same deadline. A periodic timer's next
- * tick moves, and its grid with it. Cheaper than a cancel and a new timer. Returns 0,
- * LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
+ * The timer may be armed, ready in this turn (then it does not run in this turn), or inside its
+ * own callback (then it is armed again). Among timers of the same deadline it counts as newly
+ * scheduled. A periodic timer's next tick moves, and its grid with it. It is cheaper than a
+ * cancel and a new timer.
+ *
+ * Returns 0; LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
  */
 int loop_reschedule(loop_t *loop, loop_handle_t timer, uint64_t delay_ns);
 
 /**
- * Like loop_reschedule, with the time itself instead of a delay. Loop's thread.
+ * Sets the deadline of a timer, or of an operation, to the time `when_ns`. Otherwise it is like
+ * loop_reschedule.
+ *
+ * Returns what loop_reschedule returns. Loop's thread.
  */
 int loop_reschedule_at(loop_t *loop, loop_handle_t timer, uint64_t when_ns);
 
 /**
- * Nanoseconds until a timer is due: 0 when it is due, ready, or in its own callback and not
- * armed again; INT64_MAX when it never fires.
- *
- * Returns them, or LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
+ * Returns the nanoseconds until a timer, or the time limit of an operation, is due: 0 if it is
+ * due, ready, or in its own callback and not armed again; INT64_MAX if it never fires;
+ * LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
  */
 int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
 
 /*
  * ---- Handles ---------------------------------------------------------------------------------
  *
- * Every source is ended, asked about, named and released in the same way, whatever it is.
+ * Every kind of source is cancelled, queried, named and released with the same functions.
  *
- * A one-shot (soon, later, at) is finished when its callback returns; until then its
- * handle lives: inside the callback loop_is_active is 0, loop_cancel is 0 and does nothing
- * more, and loop_reschedule arms a timer again. Periodic timers, watchers and hooks live
- * until they are cancelled.
+ * A one-shot source (loop_call_soon, loop_call_later, loop_call_at, a post, an operation) ends
+ * when its callback returns. Its handle is valid until then: inside the callback loop_is_active
+ * returns 0, loop_cancel returns 0 and does nothing, and loop_reschedule arms a timer again.
+ * Periodic timers, watchers and hooks live until they are cancelled.
  *
- * A negative number is no handle but an error that some call has answered: it comes back as it is, so
- * loop_set_release(loop, loop_watch_fd(...), f) says why there is no watcher.
+ * A negative number in the place of a handle is an error that another call has returned. The
+ * functions return it unchanged. So loop_set_release(loop, loop_watch_fd(...), f) returns the
+ * reason why there is no watcher.
  *
- * Errors: LOOP_ENULL, LOOP_ESTALE (the source has ended, or the number is no handle of this
- * loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
- * LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
+ * Errors of all functions that take a handle: LOOP_ESTALE (the source has ended, or the number
+ * is no handle of this loop), LOOP_EKIND (the function is for other kinds of sources), and the
+ * usual errors.
  */
 
 /**
- * Ends a source: when this returns 0, its callback will not run, not even if it was ready
- * in this very turn.
+ * Ends a source. When it has returned 0, the source's callback will not run, even if it was
+ * ready in this turn.
  *
- * There is nothing to wait for, and the handle is stale at once. The release function is
- * not called here but at the next boundary of the outermost run (between two turns, or
- * before it returns) or by loop_free, so that it always finds a clean stack. A descriptor
- * may be closed before or after. A callback may cancel itself and any other. Returns 0 or an
- * error. Loop's thread.
+ * The handle is stale at once, and there is no close callback to wait for. A callback may cancel
+ * its own source and any other. A watcher's descriptor may be closed before or after (see
+ * Descriptors).
+ *
+ * The release function is not called in this call. It is called at the next boundary between two
+ * turns of the innermost run, or before that run returns, but not while a callback of the same
+ * source is on the stack. If the loop is at rest, the next run calls it, or loop_free.
+ *
+ * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_cancel(loop_t *loop, loop_handle_t handle);
 
 /**
- * May the source's callback still run? 1 while it is ready, armed or watching (paused
- * watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
- * be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
- * a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
- * Loop's thread.
+ * Returns whether the source's callback may still run.
+ *
+ * It returns 1 if the source is ready, armed or watching (a paused watcher, too); 0 in a
+ * one-shot's own callback, for a watcher whose descriptor is known to be closed, and for a
+ * handle that is stale or was never given out; a negative `handle` unchanged; or one of the
+ * usual errors.
+ *
+ * In pull mode it returns 1 for a one-shot that loop_next_events has handed out, until the
+ * source is cancelled or the next loop_next_events. Loop's thread.
  */
-int loop_is_active(loop_t *loop,
-                   loop_handle_t handle);
+int loop_is_active(loop_t *loop, loop_handle_t handle);
 
 /**
- * The handle of the callback (or hook) that is running, 0 outside of callbacks, or an error.
- * In a nested run it is the inner one. Loop's thread.
+ * Returns the handle of the callback or hook that is running (in a nested run, of the inner
+ * one); 0 outside of callbacks; or one of the usual errors. Loop's thread.
  */
 loop_handle_t loop_current(loop_t *loop);
 
 /**
- * Gives a source another argument for its callback and its release function. The old one is
- * not released: it is yours again. Returns 0 or an error. Loop's thread.
+ * Gives a source another argument, for its callback and for its release function. The release
+ * function is not called for the old argument: you own it again.
+ *
+ * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_set_arg(loop_t *loop, loop_handle_t handle, void *arg);
 
 /**
- * Gives a source a function that is called exactly once, with the source's argument, when
- * the source has ended: after its last run, a cancel, or loop_free.
+ * Gives a source a release function. It is called exactly once, with the source's argument,
+ * after the source has ended: after its last callback, a cancel, or loop_free. loop_cancel says
+ * when.
  *
- * It replaces the one there was; NULL takes it away. The function may call the loop, but
- * must not throw. Returns 0, -ENOMEM (then nothing changed), or another error. Loop's thread.
+ * It replaces an earlier release function; NULL removes it. The function may call the loop, but
+ * must not throw.
+ *
+ * Returns 0, or an error of this section; then nothing has changed. Loop's thread.
  */
 int loop_set_release(loop_t *loop, loop_handle_t handle, loop_release_cb release);
 
 /**
- * Gives a source a name, for people who look for it in dumps and traces. It is copied; NULL
- * takes it away. Returns 0, -ENOMEM, or another error. Loop's thread.
+ * Gives a source a name, for dumps and traces. The string is copied. NULL removes the name.
+ *
+ * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_set_name(loop_t *loop, loop_handle_t handle, const char *name);
 
 /**
- * Lets a source keep loop_run going again, which it does from the beginning. A flag, not a
- * count. Returns 0 or an error. Loop's thread.
+ * Lets a source keep loop_run going again, after loop_unref. Every source but a hook does so
+ * when it is made. It is a flag, not a count.
+ *
+ * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_ref(loop_t *loop, loop_handle_t handle);
 
 /**
- * Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signal
- * descriptor. It runs as before. Returns 0 or an error. Loop's thread.
+ * Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signalfd. Its
+ * callback runs as before.
+ *
+ * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_unref(loop_t *loop, loop_handle_t handle);
 
 /*
  * ---- Descriptors -----------------------------------------------------------------------------
  *
- * A watcher calls back while its descriptor is ready: a socket, pipe, terminal, eventfd,
- * or anything else that can be polled.
+ * A watcher calls back while its descriptor is ready. It works with a socket, pipe, terminal,
+ * eventfd, or anything else that can be polled.
  *
- * Watching is level-triggered: as long as there is something to read and you do not
- * read it, you are called every turn. Any number of watchers may share a descriptor, each
- * with a mask of its own; they are called in the order of their making, each once a turn
- * with all its bits. The library never changes a descriptor's flags, never duplicates and
- * never closes it; blocking descriptors work as well as non-blocking ones.
+ * Watching is level-triggered: as long as there is something to read and you do not read it, the
+ * callback is called in every turn. Any number of watchers may share a descriptor, each with its
+ * own mask. They are called in the order in which they were made, each once a turn with all its
+ * bits.
  *
- * What is reported, beside what was asked for:
+ * Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
+ * a blocking descriptor a callback may read or write once what is ready, but a larger read or
+ * write stops the whole loop until it is done. So does the second of two readers if the first
+ * has read everything. Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore
+ * the signal.
+ *
+ * What is reported, by what happened:
  *
  *     happened                    READABLE  WRITABLE  HANGUP  ERROR  READ_CLOSED
  *     data can be read            asked     -         -       -      -
@@ -615,180 +715,192 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *     a terminal's program ended  asked     asked     yes     -      -
  *     a terminal was hung up      asked     asked     yes     yes    -
  *
- * "asked": if it is in the mask. "yes": whoever asks for anything is told, again and
- * again while it stands. So after a hang-up or error a reader reads, a writer writes, and
- * read or write tells the reason. Out-of-band data is LOOP_PRIORITY.
+ * "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+ * in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
+ * a writer may simply write: read or write returns the reason. Out-of-band data is
+ * LOOP_PRIORITY.
  *
- * A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
+ * A mask of 0 pauses a watcher: nothing is reported to it, not even a hang-up, and it costs
+ * nothing.
  *
- * Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
- * was closed is silent until it is cancelled. Its number may be reused at once: a new watcher on
- * the number hears nothing that was meant for the old file, and the old watcher hears nothing of
- * the new one. Two cases remain; cancel first where they matter:
+ * Closing a descriptor: cancel its watcher before or after you close it. A watcher whose
+ * descriptor was closed reports nothing until it is cancelled. The number may be reused
+ * immediately: a new watcher on it gets no event of the old file, and the old watcher gets no
+ * event of the new file. There are two exceptions. Where they matter, cancel first:
  *
- * - If the file lives on in a duplicate or in a child process, the kernel goes on reporting it under
- *   the old number. The library finds out after 16 reports, on a long-lived busy watcher after 256,
- *   and the watcher is silent from then on.
- * - Two watchers are ready in the same turn. The callback of the first closes the descriptor of the
- *   second and opens another file, which gets the number and is not watched. Then the second
- *   callback is still called in this turn, because nothing has told the library.
+ * - The file lives on in a duplicate or in a child process. Then the kernel goes on reporting it
+ *   under the old number. The library detects it after 16 reports (after 256 on a watcher that
+ *   has long been busy), and the watcher reports nothing from then on.
  *
- * A watcher does not notice by itself that its descriptor was closed, and the library makes no
- * system call only to find out. It learns of it when it tells the kernel something about the
- * descriptor and the kernel refuses, when a new watcher is made on the number, or when a closed file
- * keeps reporting. From then on loop_is_active is 0, loop_watch_update and loop_watch_events are
- * -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
- * loop_watch_update with LOOP_NOW asks the kernel in the call.
+ * - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
+ *   the second and opens another file, which gets the same number, and which nobody watches.
+ *   Then the second callback is still called in this turn, because nothing has notified the
+ *   library.
+ *
+ * The library makes no system call only to find out whether a descriptor was closed. It knows so
+ * when it changes the registration of the descriptor and the kernel refuses, when a new watcher
+ * is made on the number, or when a closed file keeps reporting. From then on loop_is_active
+ * returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that is left to do
+ * is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask the kernel
+ * immediately, call loop_watch_update with LOOP_NOW.
  */
 
 /**
- * Reading would not block: there is data, the end of the file, an error, or a connection to
- * accept.
+ * A read will not block: there is data, end of file, an error, or a connection to accept.
  */
 #define LOOP_READABLE 1
 
 /**
- * Writing would not block, or a connect is decided.
+ * A write will not block, or a connect has succeeded or failed.
  */
 #define LOOP_WRITABLE 2
 
 /**
- * Out-of-band data on a socket, or what else the kernel calls priority (EPOLLPRI).
+ * There is out-of-band data on a socket, or another condition that the kernel reports as
+ * EPOLLPRI.
  */
 #define LOOP_PRIORITY 4
 
 /**
- * Both directions are down. Told to whoever asks for anything. Alone in a mask it asks for nothing
- * but this and LOOP_ERROR: for who neither reads nor writes, and wants to know of the end.
+ * Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+ * of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
+ * writes but must know when the connection ends.
  */
 #define LOOP_HANGUP 8
 
 /**
- * An error is pending (getsockopt SO_ERROR tells which). Told to whoever asks for anything.
+ * An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
+ * whose mask is not 0.
  */
 #define LOOP_ERROR 16
 
 /**
- * The peer has shut down its writing: what it sent can still be read. Only if asked for.
+ * The peer has shut down its writing direction; what it has sent before can still be read. It is
+ * reported only if it is in the mask.
  */
 #define LOOP_READ_CLOSED 32
 
 /**
- * The library has found out that the descriptor was closed, or that its number means another file by
- * now. Only if asked for, also by a watcher that is paused otherwise. Told once, alone; what is left
- * to do is loop_cancel.
+ * The library has detected that the descriptor was closed, or that its number now names another
+ * file. It is reported only if it is in the mask, also to a watcher that is paused otherwise;
+ * once, without other bits. All that is left to do is loop_cancel.
  */
 #define LOOP_CLOSED 64
 
 /**
- * Edge-triggered: called when something new happens, not while it lasts; read and write until
- * EAGAIN. Such a watcher shares its descriptor with no other: LOOP_EBUSY. Every
- * loop_watch_update reports anew what stands.
+ * Edge-triggered: the callback is called when something new happens, not as long as it lasts.
+ * Read and write until EAGAIN. Such a watcher cannot share its descriptor with another one
+ * (LOOP_EBUSY). After each loop_watch_update the conditions that hold at that time are reported
+ * again.
  */
 #define LOOP_EDGE 256
 
 /**
- * Called once, then paused (its mask is 0) until loop_watch_update.
+ * The callback is called once. Then the watcher is paused (its mask is 0) until
+ * loop_watch_update.
  */
 #define LOOP_ONESHOT 512
 
 /**
- * If the kernel cannot watch the descriptor (a regular file, a directory, /dev/null), it
- * counts as ready once every turn, as poll(2) has it; the loop does not wait meanwhile.
- * Without this flag such a descriptor is -EPERM. The library asks before each call whether the number
- * still means the same file, by its device and inode: the same file opened a second time under the
- * same number is not told from the first.
+ * If the kernel cannot poll the descriptor (a regular file, a directory, /dev/null), it counts
+ * as ready once every turn, as in poll(2), and the loop does not wait. Without this flag such a
+ * descriptor is -EPERM.
+ *
+ * Before each call the library checks by device and inode whether the number still names the
+ * same file. It cannot distinguish the file from the same file opened again under the same
+ * number.
  */
 #define LOOP_ALWAYS 1024
 
 /**
- * For loop_watch_update: tell the kernel in the call, and return what it says. (loop_watch_fd
- * always does.) It is not part of the mask.
+ * For loop_watch_update: passes the change to the kernel in the call, and returns the kernel's
+ * error. (loop_watch_fd always does so.) It does not become part of the mask.
  */
 #define LOOP_NOW 2048
 
 /**
- * Calls `cb` whenever `fd` is ready for what `events` asks for.
+ * Watches a descriptor: calls `cb` whenever `fd` is ready for one of the conditions in `events`.
  *
- * The kernel is told at once, so that a bad descriptor is found out here. When the number
- * was closed and opened anew since older watchers were made on it, those fall silent.
+ * `events` is a mask of LOOP_READABLE and so on, with the flags LOOP_EDGE, LOOP_ONESHOT and
+ * LOOP_ALWAYS. The kernel checks the descriptor in the call. If the number was closed and reused
+ * since older watchers were made on it, those report nothing from now on.
  *
- * Returns the watcher's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK (unknown
- * bits), LOOP_EBUSY (see LOOP_EDGE), -EBADF (negative or closed), -EPERM (see LOOP_ALWAYS),
- * -ENOSPC (the system's limit of watched descriptors), -ELOOP (sets of descriptors nested too deeply),
- * -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
- * LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+ * Returns the watcher's handle, or an error: LOOP_EMASK (unknown bits), LOOP_EBUSY (see
+ * LOOP_EDGE), -EBADF (the descriptor is negative, closed, or one of the loop's own), -EPERM (see
+ * LOOP_ALWAYS), -ENOSPC (the system's limit of watched descriptors), -ELOOP (epoll sets are
+ * nested too deeply), or one of the usual errors. Loop's thread.
  */
-loop_handle_t loop_watch_fd(loop_t *loop,
-                            int fd,
-                            uint32_t events,
-                            loop_fd_cb cb,
-                            void *arg);
+loop_handle_t loop_watch_fd(loop_t *loop, int fd, uint32_t events, loop_fd_cb cb, void *arg);
 
 /**
- * Gives a watcher another mask with its flags; 0 pauses it.
+ * Replaces the mask of a watcher, with its flags. 0 pauses it.
  *
- * What this takes away is not reported any more, not even if it happened already in this
- * turn. The kernel is told before the next wait, and only if something changed by then:
- * to change a mask back and forth costs no system call. A watcher that fired with
+ * What the new mask does not contain is no longer reported, even if it has happened already in
+ * this turn. The kernel is informed before the next wait, and only if something has changed by
+ * then: to change a mask back and forth costs no system call. A watcher that has fired with
  * LOOP_ONESHOT is armed again.
  *
- * So 0 does not mean that the descriptor is still open. With LOOP_NOW in `events` the kernel is told
- * in the call, whether anything changed or not: -EBADF if the descriptor is closed, -ENOENT if its
- * number means another file by now. Then the watcher is silent until it is cancelled, and
- * loop_watch_fd watches the new file.
+ * So a result of 0 does not mean that the descriptor is still open. With LOOP_NOW in `events`
+ * the kernel is asked in the call, even if nothing has changed: -EBADF if the descriptor is
+ * closed, -ENOENT if its number now names another file. After either, the watcher reports
+ * nothing until it is cancelled. Use loop_watch_fd to watch the new file.
  *
- * Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
- * descriptor without LOOP_ALWAYS), -EBADF (the descriptor was closed meanwhile, and the library
- * knows; only loop_cancel is left), with LOOP_NOW also -ENOENT, or another
- * one. Loop's thread.
+ * Returns 0, or an error: LOOP_ESTALE or LOOP_EKIND (see Handles), LOOP_EMASK, LOOP_EBUSY,
+ * -EPERM (the kernel cannot poll the descriptor and LOOP_ALWAYS is missing), -EBADF (the
+ * descriptor is known to be closed), with LOOP_NOW also -ENOENT, or one of the usual errors.
+ * Loop's thread.
  */
-int loop_watch_update(loop_t *loop,
-                      loop_handle_t watch,
-                      uint32_t events);
+int loop_watch_update(loop_t *loop, loop_handle_t watch, uint32_t events);
 
 /**
- * A watcher's mask with its flags: 0 when it is paused. Or an error: LOOP_ESTALE, LOOP_EKIND,
- * -EBADF (the library knows that the descriptor was closed), or another one. Loop's thread.
+ * Returns the mask of a watcher with its flags, 0 if it is paused; or an error: LOOP_ESTALE or
+ * LOOP_EKIND (see Handles), -EBADF (the descriptor is known to be closed), or one of the usual
+ * errors. Loop's thread.
  */
 int loop_watch_events(loop_t *loop, loop_handle_t watch);
 
 /*
  * ---- Operations ------------------------------------------------------------------------------
  *
- * An operation is done once and ends with one callback: LOOP_EVENT_DONE with its result. Its handle
- * is a source's like any other: loop_cancel ends it without a word, loop_set_release,
- * loop_set_name, loop_ref, loop_unref, loop_set_arg and loop_is_active work on it. Its time limit is
- * on the loop's clock: loop_reschedule gives it another one, and loop_remaining returns what is left. A test
- * runs a silent peer into its time limit without waiting: with LOOP_VIRTUAL_CLOCK, loop_run_once
- * with a limit moves the clock to the next deadline.
+ * An operation is done once and ends with one callback, which gets LOOP_EVENT_DONE and the
+ * result. An operation has a handle like every source. loop_cancel ends it, and its callback is
+ * not called; loop_set_release, loop_set_name, loop_ref, loop_unref, loop_set_arg and
+ * loop_is_active work on it.
  *
- * As with a one-shot timer, the handle lives until the callback returns: inside it
- * loop_is_active is 0, and loop_cancel returns 0 and does nothing. loop_reschedule is LOOP_ESTALE there:
- * an operation cannot be repeated, make another one. No callback is called inside the call that
- * makes the operation.
+ * Its time limit is on the loop's clock: loop_reschedule sets another limit, and loop_remaining
+ * returns the time that is left. A test can reach a time limit without waiting: with
+ * LOOP_VIRTUAL_CLOCK, loop_run_once with a limit moves the clock to the next deadline.
+ *
+ * As with a one-shot timer, the handle is valid until the callback returns: inside it
+ * loop_is_active returns 0, and loop_cancel returns 0 and does nothing. loop_reschedule returns
+ * LOOP_ESTALE there, since an operation cannot be repeated: start another one. The call that
+ * starts an operation never calls its callback.
  */
 
 /**
  * Waits once for a descriptor, with a time limit.
  *
- * `events` is a mask as for loop_watch_fd, without LOOP_EDGE and LOOP_ONESHOT; a mask that asks for
- * nothing is refused. `timeout_ns`: nanoseconds from now, 0 for "at once or not at
- * all", negative for no limit. `cb` is called once with LOOP_EVENT_DONE, and `result` is one of:
+ * `events` is a mask as for loop_watch_fd, without LOOP_EDGE, LOOP_ONESHOT, LOOP_CLOSED and
+ * LOOP_NOW. It must ask for something. `timeout_ns` counts in nanoseconds from now; 0 only
+ * checks whether the descriptor is ready; a negative number means no limit.
  *
- * - the LOOP_READABLE... bits of what happened, exactly as a watcher would get them;
- * - -ETIMEDOUT: the time was over. What is ready by then wins, also if the time was over first;
- * - -EBADF: the descriptor was closed meanwhile, and the library has found out (see LOOP_CLOSED).
+ * `cb` is called once with LOOP_EVENT_DONE. Its `result` is one of:
  *
- * Nothing is read or written, and the descriptor's flags stay as they are. Any number of waits
- * and watchers may share a descriptor; each gets its own bits. Cancel the wait before you close the
- * descriptor: the library does not always find out that you did. A wait
- * costs what a watcher and a timer cost: for a descriptor that is waited for all the time, a
- * watcher that is kept is cheaper.
+ * - the bits of what happened (LOOP_READABLE and so on), as a watcher would get them;
  *
- * Returns the operation's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK, LOOP_EBUSY
- * (a LOOP_EDGE watcher has the descriptor), -EBADF, -EPERM (see LOOP_ALWAYS), -ENOSPC, -ELOOP, -ENOMEM,
- * LOOP_ELIMIT, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+ * - -ETIMEDOUT: the time is over. If the descriptor is ready by then, the bits win;
+ *
+ * - -EBADF: the library has detected that the descriptor was closed (see LOOP_CLOSED).
+ *
+ * Nothing is read or written, and the descriptor's flags are not changed. Any number of
+ * operations and watchers may share a descriptor; each gets its own bits. Cancel the operation
+ * before you close the descriptor, because the library does not always detect a close. An
+ * operation costs as much as a watcher and a timer: if you wait for the same descriptor again
+ * and again, a watcher that you keep is cheaper.
+ *
+ * Returns the operation's handle, or an error: LOOP_EMASK, LOOP_EBUSY (a LOOP_EDGE watcher has
+ * the descriptor), -EBADF, -EPERM (see LOOP_ALWAYS), -ENOSPC, -ELOOP, or one of the usual
+ * errors. Loop's thread.
  */
 loop_handle_t loop_poll_fd(loop_t *loop,
                            int fd,
@@ -800,198 +912,218 @@ loop_handle_t loop_poll_fd(loop_t *loop,
 /*
  * ---- Hooks -----------------------------------------------------------------------------------
  *
- * Hooks are called round the wait, for guests that have to be asked before the loop sleeps
- * (X11, ZeroMQ, GLib) and for your own housekeeping. They are cancelled, named and released
- * like every source, do not keep loop_run going, and may do whatever a callback may (one that
- * runs the loop is called again by that run: it has to end the recursion itself).
- * Hooks of one kind run in the order of their making; one that a hook adds runs from the
- * next time on.
+ * Hooks are called before and after the wait: for libraries that must be asked before the loop
+ * blocks (X11, ZeroMQ, GLib), and for your own housekeeping. They are cancelled, named and
+ * released like other sources. They do not keep loop_run going.
+ *
+ * Hooks of one kind run in the order in which they were made. A hook that is added by a hook of
+ * the same kind runs from the next time on. A hook may do what a callback may do. If it runs the
+ * loop, that run calls the hook again: the hook must end the recursion itself.
  */
 
 /**
- * Before every call that asks the kernel. Work that it makes ready keeps the wait from
- * blocking.
+ * Before every system call that polls the kernel. If the hook makes work ready, the wait does
+ * not block.
  */
 #define LOOP_BEFORE_WAIT 1
 
 /**
- * After every call that asked the kernel. What it schedules runs in this turn, after the
- * descriptors' callbacks.
+ * After every system call that polled the kernel. What the hook schedules runs in this turn,
+ * after the callbacks of descriptors.
  */
 #define LOOP_AFTER_WAIT 2
 
 /**
- * Before a wait that would block, after LOOP_BEFORE_WAIT: nothing is ready, there is time.
- * It does not make the loop spin.
+ * Before a wait that would block, after LOOP_BEFORE_WAIT: nothing is ready, and there is time
+ * for something unimportant. Unlike libuv's idle handle, it does not make the loop spin.
  */
 #define LOOP_WHEN_IDLE 3
 
 /**
- * When a signal interrupted the wait, on the loop's thread, outside of the signal handler. In a
- * loop made with LOOP_PULL it may have no callback: then it is handed out as LOOP_EVENT_INTERRUPT.
+ * After a signal has interrupted the wait, on the loop's thread and outside of the signal
+ * handler. In pull mode the hook may have a NULL callback; then it is handed out as
+ * LOOP_EVENT_INTERRUPT.
+ *
+ * A signal that comes just before the wait interrupts nothing: the hook is not called, and the
+ * wait goes on. If you must not miss a signal, watch a signalfd, or call loop_wake in the signal
+ * handler.
  */
 #define LOOP_ON_INTERRUPT 4
 
 /**
- * Adds a hook.
+ * Adds a hook, which is called at the times that `when` names: LOOP_BEFORE_WAIT and so on.
  *
- * Returns its handle, or an error: -EINVAL for an unknown `when`, LOOP_ENULL,
- * LOOP_ENOCALLBACK, -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED,
- * LOOP_EPANIC. Loop's thread.
+ * Returns its handle, -EINVAL if `when` is unknown, or one of the usual errors. Loop's thread.
  */
 loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
 
 /*
  * ---- Other threads ---------------------------------------------------------------------------
  *
- * What other threads may call: the functions of this section, loop_stop, loop_stop_all, loop_clock
- * and loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
- * *remote* is a sender that may outlive it.
+ * What other threads may call: the functions of this section (but for loop_remote_new),
+ * loop_stop, loop_stop_all, loop_clock and loop_in_thread.
+ *
+ * A thread that calls them with the loop must be sure that the loop is not freed at the same
+ * time. If it cannot be sure, it uses a *remote*: a sender that may outlive the loop.
  */
 
 /**
- * Runs a callback on the loop's thread, in the next turn: how another thread hands over a
+ * Runs a callback on the loop's thread, in the next turn. With it another thread hands over a
  * result.
  *
- * Posts of one thread run in the order in which they were made; none is merged or dropped. A
- * waiting loop is woken, with one system call for a burst of posts, and none while it is
- * awake. `release` may be NULL; else it is called once with `arg` after the callback has run,
- * or by loop_free if it never ran. A post keeps loop_run going.
+ * The posts of one thread run in the order in which they were made. None is merged with another
+ * or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
+ * awake needs none. A post keeps loop_run going.
  *
- * Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
- * LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED, -ENOMEM. Any thread, the loop's own too; not
- * in signal handlers.
+ * `release` may be NULL. Otherwise it is called once with `arg`: after the callback has run, or
+ * by loop_free if it did not run.
+ *
+ * Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED or -ENOMEM.
+ * After an error you still own `arg`, and release is not called. Any thread, the loop's own too,
+ * but no signal handler.
  */
 int loop_call_soon_threadsafe(loop_t *loop, loop_cb cb, void *arg, loop_release_cb release);
 
 /**
- * Ends the loop's wait: the turn goes on with what there is. If the loop does not wait now, the
- * next time it asks the kernel does not block.
+ * Ends the loop's wait: the turn goes on with what is ready. If the loop is not waiting, its
+ * next poll of the kernel does not block.
  *
- * Several calls before that count as one. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any
- * thread, signal handlers too; errno is left alone.
+ * Several calls before that count as one. errno is not changed.
+ *
+ * Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
  */
 int loop_wake(loop_t *loop);
 
 /**
- * Makes a remote: a sender for other threads that may outlive the loop, after which it answers
- * LOOP_ECLOSED.
+ * Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
+ * freed, the remote's functions return LOOP_ECLOSED.
  *
- * Any number of threads may use one remote at once. As long as it exists it keeps loop_run
- * going: results may come. (In a forked child it does not: see loop_after_fork.) Returns NULL when the call is not allowed or there is no memory.
- * Loop's thread.
+ * Any number of threads may use one remote at the same time. As long as it exists it keeps
+ * loop_run going, because posts may come. A remote that was inherited by fork works in the child
+ * after loop_after_fork, but does not keep loop_run going there: the thread that would have
+ * posted is the parent's.
+ *
+ * Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
+ * loop_remote_free. Loop's thread.
  */
 loop_remote_t *loop_remote_new(loop_t *loop);
 
 /**
- * Like loop_call_soon_threadsafe, through a remote; safe also while the loop is being freed, and
- * afterwards.
+ * Runs a callback on the loop's thread, through a remote. It is like loop_call_soon_threadsafe,
+ * but also allowed while the loop is being freed, and afterwards.
  *
- * Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
- * LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed), LOOP_EFORKED, -ENOMEM. Any thread.
+ * Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed),
+ * LOOP_EFORKED or -ENOMEM. After an error you still own `arg`, and release is not called. Any
+ * thread, but no signal handler.
  */
 int loop_remote_call_soon(loop_remote_t *remote, loop_cb cb, void *arg, loop_release_cb release);
 
 /**
- * Frees a remote; its last use. Posts that it made are not affected. Returns 0 or LOOP_ENULL. Any
- * thread.
+ * Frees a remote. No thread may use it after that. Its posts still run.
+ *
+ * Returns 0 or LOOP_ENULL. Any thread.
  */
 int loop_remote_free(loop_remote_t *remote);
 
 /*
  * ---- Embedding -------------------------------------------------------------------------------
  *
- * A host that owns the main loop (a game, a GUI, another event loop) gives the loop a
- * slice of it: it waits for loop_fd with whatever it waits with, and calls
- * loop_run_once(loop, 0) or loop_run_ready when the descriptor is readable, or when
- * loop_timeout is over. The descriptor alone is enough: it covers descriptors, posts,
- * ready work and due timers, so the host may wait for it without any limit.
+ * A host that owns the main loop (a game, a GUI, another event loop) runs this loop inside it.
+ * The host waits for loop_fd together with whatever else it waits for. When that descriptor is
+ * readable, or when the time of loop_timeout is over, it calls loop_run_once(loop, 0) or
+ * loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts, ready
+ * callbacks and due timers, so the host may wait for it without a time limit.
  *
- * Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
- * or timer that is made while the loop rests reaches the kernel in the call that makes it.
- * Inside a callback changes are collected until the callback's turn is over; a
- * callback that runs the host's main loop (a modal dialog) calls loop_flush first: nothing else
- * would wake the host for what the callback has changed. A run call that returns to a callback
- * leaves the loop complete as well, so in the dialog nothing more is needed. A release
- * function that is owed while the loop rests is work: the host is told.
+ * Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
+ * timer that is made or changed while the loop is at rest takes effect in the call itself. A
+ * release function that must be called while the loop is at rest is work, and the host is
+ * notified of it.
  *
- * Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
- * edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
- * nothing. It is an epoll set that contains another one: two of the five levels that Linux
- * allows. It may be readable once although there is nothing to do.
+ * Inside a callback, changes are collected and take effect after the turn. So a callback that
+ * runs the host's main loop (a modal dialog) calls loop_flush first. Without it nothing would
+ * wake the host for what the callback has changed. Each run of the loop that the dialog makes
+ * then flushes when it returns, so one loop_flush is enough.
+ *
+ * Watch the descriptor level-triggered (poll, select, EPOLLIN). If the host can only watch for
+ * edges, it must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
+ * nothing. The descriptor is an epoll set that contains another one, which takes two of the five
+ * levels that Linux allows. It may be readable once although there is nothing to do.
  */
 
 /**
- * loop_event_t.kind: no source's event. The call ended before its time and has nothing to hand
- * out: loop_wake or loop_stop ended it, or callbacks ran. `handle` is 0, `arg` is NULL.
+ * loop_event_t.kind: not the event of a source. The call has ended before its time limit and has
+ * nothing to hand out: loop_wake or loop_stop ended it, or only sources with a callback were
+ * ready. `handle` is 0 and `arg` is NULL.
  */
 #define LOOP_EVENT_WOKEN 0
 
 /**
- * loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
+ * loop_event_t.kind: a loop_call_soon or loop_call_soon_threadsafe without a callback.
  */
 #define LOOP_EVENT_SOON 1
 
 /**
- * loop_event_t.kind: loop_call_later or loop_call_at without a callback.
+ * loop_event_t.kind: a loop_call_later or loop_call_at without a callback.
  */
 #define LOOP_EVENT_TIMER 2
 
 /**
- * loop_event_t.kind: loop_call_every without a callback; see `ticks`.
+ * loop_event_t.kind: a loop_call_every without a callback. See `ticks`.
  */
 #define LOOP_EVENT_TICK 3
 
 /**
- * loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
+ * loop_event_t.kind: a loop_watch_fd without a callback. See `fd` and `events`.
  */
 #define LOOP_EVENT_FD 4
 
 /**
- * loop_event_t.kind: an operation without a callback has ended; see `result` and `data`.
+ * loop_event_t.kind: an operation without a callback has ended. See `result` and `data`.
+ * Callbacks of operations get this number as `what`.
  */
 #define LOOP_EVENT_DONE 14
 
 /**
- * loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal interrupted the wait.
- * The place where a language runs its own signal handlers.
+ * loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal has interrupted the
+ * wait. A language binding runs its own signal handlers here.
  */
 #define LOOP_EVENT_INTERRUPT 16
 
 /**
- * A source that is ready, for loop_next_events: 64 bytes. What a kind does not use is 0 (`fd`: -1).
+ * A source that is ready, for loop_next_events: 64 bytes. A field that the kind does not use is
+ * 0 (`fd`: -1).
  */
 typedef struct loop_event_t {
   /**
-   * Which source it is.
+   * The source. 0 for LOOP_EVENT_WOKEN.
    */
   loop_handle_t handle;
   /**
-   * The source's argument.
+   * The argument of the source.
    */
   void *arg;
   /**
-   * LOOP_EVENT_SOON...; ignore kinds that you do not know.
+   * LOOP_EVENT_SOON and so on. Ignore kinds that you do not know.
    */
   uint32_t kind;
   /**
-   * The descriptor of a LOOP_EVENT_FD, else -1.
+   * The descriptor of a LOOP_EVENT_FD, otherwise -1.
    */
   int32_t fd;
   /**
-   * What happened to it: LOOP_READABLE...
+   * What happened to the descriptor: LOOP_READABLE and so on.
    */
   uint32_t events;
   /**
-   * 0
+   * Always 0.
    */
   uint32_t flags;
   /**
-   * How many ticks a LOOP_EVENT_TICK stands for, else 0.
+   * The number of intervals that a LOOP_EVENT_TICK stands for, otherwise 0.
    */
   uint64_t ticks;
   /**
-   * What a LOOP_EVENT_DONE came to, or a negative error code; else 0.
+   * The result of a LOOP_EVENT_DONE, or a negative error code; otherwise 0.
    */
   int64_t result;
   /**
@@ -999,101 +1131,109 @@ typedef struct loop_event_t {
    */
   void *data;
   /**
-   * 0
+   * Always 0.
    */
   uint64_t reserved;
 } loop_event_t;
 
 /**
- * A descriptor that is readable when the loop has anything to do.
+ * Returns a descriptor that is readable when the loop has anything to do.
  *
- * It stays the same until loop_free, which closes it; do not close it, and do not read from
- * it. Calling this once is enough; the first call takes three more descriptors. Inside a
- * callback it does what loop_flush does. Returns it,
- * or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
- * LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+ * It stays the same until loop_free, which closes it. Do not close it, and do not read from it.
+ * The first call opens three more descriptors; one call is enough. Inside a callback it also
+ * does what loop_flush does.
+ *
+ * Errors: -ELOOP (epoll sets are nested too deeply), -EMFILE, -ENFILE, -ENOSPC, or one of the
+ * usual errors. Loop's thread.
  */
 int loop_fd(loop_t *loop);
 
 /**
- * How long a host may wait before it should run the loop, for hosts that wait with a time
- * limit: nanoseconds until the next timer, 0 when something is ready now (or a release is owed), LOOP_NEVER when no
- * timer is armed.
+ * Returns how long a host may wait before it runs the loop, for hosts that wait with a time
+ * limit: the nanoseconds until the next timer; 0 if something is ready now or a release function
+ * must be called; LOOP_NEVER if no timer is armed; or one of the usual errors.
  *
- * Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
- * very many timers are due close together, it may be early, never late. Returns it, or an
- * error. Loop's thread.
+ * It says nothing about watched descriptors: those make loop_fd readable. If you must round,
+ * round up. If very many timers are due close together, the time may be too short, but never too
+ * long. Loop's thread.
  */
 int64_t loop_timeout(loop_t *loop);
 
 /**
- * Inside a callback, before a host's nested main loop: tells the kernel what changed, and
- * lets changes reach it at once until the loop's next turn.
+ * Lets all changes take effect now, inside a callback: call it before you run a host's main loop
+ * there (a modal dialog).
  *
- * Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
- * -ENOSPC), or another error. Loop's thread.
+ * Until the loop's next turn, further changes take effect in the call that makes them. After a
+ * nested run it is not needed, because a run does the same when it returns to a callback.
+ * Outside of callbacks it does nothing.
+ *
+ * Returns 0, -ENOSPC if the kernel refuses a change, or one of the usual errors. Loop's thread.
  */
 int loop_flush(loop_t *loop);
 
 /**
- * Sets a function that is called when work, or an earlier deadline, comes while no run is on
- * the stack: the place to wake the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage).
+ * Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
+ * calls it when it is at rest and gets work or an earlier deadline.
  *
- * It is called once, and then not before the next run has ended; on the thread that brought the
- * work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
- * are loop_fd's to tell; never while the loop runs (but in a callback that has called loop_flush or
- * has run the loop it is as if that rested). It may call only loop_wake and the functions
- * that any thread may call. NULL takes it away; when this returns, the old one runs on no thread.
+ * It is called once, and not again before the next run has ended. It is called on the thread
+ * that brings the work; from a signal handler, if that calls loop_wake. It is not called for
+ * watched descriptors: those make loop_fd readable. It is not called during a run, except in a
+ * callback after loop_flush or after a nested run, when the loop counts as at rest. It may call
+ * only functions that any thread may call.
  *
- * A C++ exception may leave it: it passes to whoever brought the work, which is taken all the same,
- * or to the caller of the run that ends with work left. (If another exception is just passing
- * through that run, the program ends, as always in C++.)
+ * A C++ exception may leave the hook. It passes to the call that brought the work, which is
+ * accepted all the same, or to the caller of the run that ends with work left. If another
+ * exception is passing through that run at the time, the program ends, as always in C++.
  *
- * Returns 0, -ENOMEM, -EDEADLK inside the hook (on any of the threads that are inside it; where more
- * than eight are, on every thread), or another error. Loop's thread.
+ * NULL removes the hook. When this function returns, no thread is inside the old hook.
+ *
+ * Returns 0; -EDEADLK inside the hook, on each thread that is inside it (if more than eight are,
+ * on every thread); or one of the usual errors. Loop's thread.
  */
-int loop_set_wake_hook(loop_t *loop,
-                       loop_wake_cb hook,
-                       void *arg);
+int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
 
 /**
- * Makes a loop that has been inherited by fork usable in the child.
+ * Makes a loop that was inherited by fork usable in the child.
  *
- * All its sources are there and go on in the child (those of the parent go on in the parent);
- * the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
- * What other threads were posting in the very moment of the fork stays the parent's. A loop that is
- * bound to a thread (LOOP_BOUND) is bound to the calling one from now on. A remote that was made
- * before works in the child, but keeps no loop_run going there: the thread that was to post is
- * the parent's. Only
- * this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
- * when there was no fork), or an error: -EDEADLK (in the wake hook), LOOP_EWRONGTHREAD (another
- * thread was running the loop: it is in the middle of something for ever), -EAGAIN, -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
- * The child's only thread.
+ * All its sources go on in the child, with the same handles and descriptors. Those of the parent
+ * go on in the parent, undisturbed. Before this call, only it and loop_free work in a child;
+ * everything else returns LOOP_EFORKED.
+ *
+ * A loop with LOOP_BOUND becomes bound to the calling thread. A post that another thread was
+ * making at the moment of the fork may be in the parent alone. An inherited remote works in the
+ * child, but does not keep loop_run going there (see loop_remote_new).
+ *
+ * Returns 0 (also if there was no fork), or an error: LOOP_EWRONGTHREAD (another thread was
+ * running the loop at the moment of the fork: only loop_free is possible), -EDEADLK (inside the
+ * wake hook), -EAGAIN, -EMFILE, -ENFILE, -ENOSPC, or one of the usual errors. After an error the
+ * loop is as before. Call it on the child's only thread.
  */
 int loop_after_fork(loop_t *loop);
 
 /**
- * Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
- * sources without a callback out as plain structs.
+ * Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
+ * without a callback as structs.
  *
- * In such a loop every function that takes a callback takes NULL too (of the hooks only
- * LOOP_ON_INTERRUPT), and this function takes the place of the run functions, which are
- * LOOP_EPULL. Sources come in the order of the ready queue: those with a callback are called, the
- * others fill `events`, up to `capacity`, which may be more than the loop's `max_events`. What does
- * not fit, and what comes after a callback that is not at the front, is for the next call, which
- * then goes on without waiting; a cancel in between still holds. A level-triggered event that you
- * do not deal with comes again.
+ * In such a loop every function that takes a callback accepts NULL (of the hooks only
+ * LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
  *
- * A source of the batch may cancel another one of it, whose event is then void. Ask
- * loop_is_active before you deal with an event: it is 1 for a source that was handed out, and 0
- * once it has been cancelled, whatever its kind. A one-shot that was handed out is finished, and
- * its release function called, by the next call; until then its handle is valid, and a timer can be
- * armed again with loop_reschedule.
+ * Sources come in the order of the ready queue. Those with a callback are called, the others are
+ * written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
+ * before a callback that comes after an event. The rest is for the next call, which does not
+ * wait then; a cancel in between is respected. A level-triggered event that you do not handle
+ * comes again.
  *
- * Returns the number of events, or an error: -EINVAL when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on
- * a loop without LOOP_PULL, and those of the run functions. 0 means that the time is over (with
- * `timeout_ns` 0: nothing was ready). A call that ends before that and has nothing to hand out
- * returns one event of the kind LOOP_EVENT_WOKEN. Threads as loop_run_forever.
+ * If handling one event cancels the source of a later event of the batch, that event is void. So
+ * ask loop_is_active before you handle an event: it returns 1 for every source that was handed
+ * out, and 0 once it has been cancelled. The next call ends the one-shots that were handed out,
+ * and calls their release functions. Until then their handles are valid, and loop_reschedule can
+ * arm a timer again.
+ *
+ * Returns the number of events. 0 means that the time is over (with a `timeout_ns` of 0: nothing
+ * was ready). If the call ends earlier and has nothing to hand out, it returns one
+ * LOOP_EVENT_WOKEN. Or it returns an error: -EINVAL if `capacity` is 0, LOOP_EPULL if the loop
+ * was made without LOOP_PULL, or an error of the run functions (see Run). Threads: see
+ * loop_run_forever.
  */
 int loop_next_events(loop_t *loop,
                      struct loop_event_t *events,
@@ -1103,105 +1243,109 @@ int loop_next_events(loop_t *loop,
 /*
  * ---- Time ------------------------------------------------------------------------------------
  *
- * Times are nanoseconds of CLOCK_MONOTONIC, which counts from an arbitrary point and stops
- * while the machine is suspended; with LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are the
- * loop's own.
+ * Times are nanoseconds of CLOCK_MONOTONIC, which counts from an arbitrary point and stops while
+ * the machine is suspended. With LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are on the loop's
+ * own clock.
  */
 
 /**
- * A microsecond.
+ * A microsecond in nanoseconds.
  */
 #define LOOP_US UINT64_C(1000)
 
 /**
- * A millisecond: `20 * LOOP_MS`.
+ * A millisecond in nanoseconds. Write `20 * LOOP_MS`.
  */
 #define LOOP_MS UINT64_C(1000000)
 
 /**
- * A second.
+ * A second in nanoseconds.
  */
 #define LOOP_SECOND UINT64_C(1000000000)
 
 /**
- * Never, as a signed time.
+ * What loop_timeout and loop_remaining return for never.
  */
 #define LOOP_NEVER INT64_MAX
 
 /**
- * The time of this turn: the clock is read on first use in it and stays. Between runs it is
- * loop_clock. 0 when the call is not allowed. Loop's thread.
+ * Returns the time of this turn. The clock is read when this is first called in a turn; later
+ * calls in the turn return the same. At rest it is like loop_clock. 0 if the call is not
+ * allowed. Loop's thread.
  */
 uint64_t loop_now(loop_t *loop);
 
 /**
- * The time, read now. 0 when the loop is NULL or freed in this callback. Any thread.
+ * Returns the time, read now. 0 if the loop is NULL, was freed in a callback that has not
+ * returned, or is the parent's (see loop_after_fork). Any thread.
  */
 uint64_t loop_clock(loop_t *loop);
 
 /**
- * Moves a virtual or manual clock forward; what becomes due runs in the next turn.
+ * Moves a virtual or manual clock forward by `ns` nanoseconds. Timers that are due then run in
+ * the next turn.
  *
- * Returns 0, LOOP_ECLOCK on a loop whose clock is the system's, or another error. Loop's
- * thread, inside callbacks too.
+ * Returns 0, LOOP_ECLOCK if the loop uses the system's clock, or one of the usual errors. Loop's
+ * thread.
  */
 int loop_advance(loop_t *loop, uint64_t ns);
 
 /*
  * ---- Errors and version ----------------------------------------------------------------------
  *
- * A negative number is an error in every function. What the system says is -errno (-EBADF,
- * -ENOMEM...); what the library finds has numbers from -20001 down. Nothing has changed
- * when a function returns an error, unless it says otherwise. No misuse ends the process.
+ * In every function a negative result is an error: -errno for an error of the system (-EBADF,
+ * -ENOMEM), or one of these codes, from -20001 down. The usual errors are explained at the top
+ * of this file.
  */
 
 /**
- * The loop, or another pointer that is needed, is NULL.
+ * The loop, or another pointer that must not be NULL, is NULL.
  */
 #define LOOP_ENULL -20001
 
 /**
- * The callback is NULL.
+ * The callback is NULL, and the loop is not in pull mode.
  */
 #define LOOP_ENOCALLBACK -20002
 
 /**
- * The handle is finished, or was never given out by this loop.
+ * The source of the handle has ended, or the number is no handle of this loop.
  */
 #define LOOP_ESTALE -20003
 
 /**
- * The handle is of another kind of source.
+ * The handle names a source of a kind that the function is not for.
  */
 #define LOOP_EKIND -20004
 
 /**
- * Unknown bits in an event mask.
+ * There are unknown bits in an event mask, or the function does not accept them.
  */
 #define LOOP_EMASK -20005
 
 /**
- * Unknown option flags, a size too small, or a part that must be zero is not.
+ * An option flag is unknown, flags contradict each other, a size is too small, or a field that
+ * must be zero is not.
  */
 #define LOOP_EOPTIONS -20006
 
 /**
- * Another thread runs this loop, or it is bound to another thread.
+ * Another thread runs this loop, or the loop is bound to another thread.
  */
 #define LOOP_EWRONGTHREAD -20007
 
 /**
- * An edge-triggered watcher shares its descriptor with no other.
+ * An edge-triggered watcher cannot share its descriptor with another one.
  */
 #define LOOP_EBUSY -20008
 
 /**
- * A loop in pull mode is driven by loop_next_events alone, and other loops by the run functions.
+ * A run function was called on a loop in pull mode, or loop_next_events on a loop that is not.
  */
 #define LOOP_EPULL -20009
 
 /**
- * This process is a forked child, and the loop is its parent's.
+ * This is a forked child, and the loop is the parent's until loop_after_fork.
  */
 #define LOOP_EFORKED -20010
 
@@ -1211,54 +1355,54 @@ int loop_advance(loop_t *loop, uint64_t ns);
 #define LOOP_ECLOSED -20011
 
 /**
- * A bug inside the library was caught; only loop_free works now.
+ * A bug in the library was caught. Only loop_free still works.
  */
 #define LOOP_EPANIC -20012
 
 /**
- * More sources or nested runs than a loop can number.
+ * The loop has no number left for another source or nested run.
  */
 #define LOOP_ELIMIT -20013
 
 /**
- * The loop's clock is the system's and cannot be advanced.
+ * The loop uses the system's clock, which cannot be advanced.
  */
 #define LOOP_ECLOCK -20014
 
 /**
- * The version of this header: LOOP_VERSION is 0xMMmmpp.
+ * The version of this header, 0xMMmmpp.
  */
 #define LOOP_VERSION (((LOOP_VERSION_MAJOR << 16) | (LOOP_VERSION_MINOR << 8)) | LOOP_VERSION_PATCH)
 
 /**
- * Only additions happen within a major version.
+ * Within one major version, later versions only add.
  */
 #define LOOP_VERSION_MAJOR 0
 
 /**
- * New functions, options and constants.
+ * It grows with new functions, options and constants.
  */
 #define LOOP_VERSION_MINOR 1
 
 /**
- * Corrections.
+ * It grows with corrections.
  */
 #define LOOP_VERSION_PATCH 0
 
 /**
- * A sentence for a code, in English; for 0 and above "success". A static string, never
- * NULL. Any thread.
+ * Returns a description of an error code in English; "success" for 0 and above. A static string,
+ * never NULL. Any thread.
  */
 const char *loop_strerror(int code);
 
 /**
- * The name of a code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above, "UNKNOWN" when there
- * is none. A static string, never NULL. Any thread.
+ * Returns the name of an error code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above,
+ * "UNKNOWN" if the code has no name. A static string, never NULL. Any thread.
  */
 const char *loop_error_name(int code);
 
 /**
- * The version of the library that is loaded, as LOOP_VERSION. Any thread.
+ * Returns the version of the loaded library, in the form of LOOP_VERSION. Any thread.
  */
 uint32_t loop_version(void);
 

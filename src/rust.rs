@@ -463,8 +463,10 @@ impl<T> Drop for Held<T> {
 
 /// A panic goes no further: the panic hook has told of it.
 fn quietly(work: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
-        // Its destructor may panic as well.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work))
+        // Its destructor may panic as well, and so on.
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
         std::mem::forget(payload);
     }
 }

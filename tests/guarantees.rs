@@ -83,3 +83,36 @@ fn every_make_target_exists() {
         assert!(is_there, "{PAGE}: there is no `make {target}`");
     }
 }
+
+/// Clocks of CPU time: a test that limits what they say fails on a slower machine.
+const CPU_CLOCKS: [&str; 5] = [
+    "CLOCK_PROCESS_CPUTIME_ID",
+    "CLOCK_THREAD_CPUTIME_ID",
+    "getrusage(",
+    "pthread_getcpuclockid(",
+    " clock()",
+];
+
+/// Who may name one, and why.
+const MAY_READ_CPU_TIME: [(&str, &str, &str); 2] = [
+    ("tests/c/fd_ghosts_cost.c", "CLOCK_THREAD_CPUTIME_ID", "falsifies what the library reads"),
+    ("c_examples/virtual_time.c", " clock()", "prints it, and nothing looks at the number"),
+];
+
+#[test]
+fn no_test_measures_cpu_time() {
+    let mut used = Vec::new();
+    for folder in ["tests/c", "tests/cpp", "c_examples"] {
+        for path in files(folder, &["c", "h", "cpp", "hpp"]) {
+            let text = read(&path);
+            let file = format!("{folder}/{}", path.file_name().unwrap().to_string_lossy());
+            for clock in CPU_CLOCKS.iter().filter(|clock| text.contains(**clock)) {
+                let excuse = MAY_READ_CPU_TIME.iter().find(|(who, what, _)| *who == file && what == clock);
+                used.push(
+                    excuse.unwrap_or_else(|| panic!("{file} reads CPU time:{clock}; count calls instead")),
+                );
+            }
+        }
+    }
+    assert_eq!(used.len(), MAY_READ_CPU_TIME.len(), "an excuse that nobody needs any more");
+}

@@ -45,9 +45,10 @@ fn the_header_is_understood() {
 #[test]
 fn prose_is_cut_into_pieces() {
     use docgen::text::{Block, Piece, blocks, pieces, summary};
-    let found = blocks("Time\n\nTwo\nlines.\n\n    a  b\n    c  d\n");
-    let (heading, fixed) = (Block::Heading("Time".into()), Block::Fixed("a  b\nc  d\n".into()));
-    assert_eq!(found, [heading, Block::Paragraph("Two lines.".into()), fixed]);
+    let found = blocks("Time\n\nTwo\nlines.\n\n    a  b  c\n    d  e  f\n\n  wake  ends\n        a wait\n");
+    let (heading, fixed) = (Block::Heading("Time".into()), Block::Fixed("a  b  c\nd  e  f\n".into()));
+    let terms = Block::Terms(vec![("wake".into(), "ends a wait".into())]);
+    assert_eq!(found, [heading, Block::Paragraph("Two lines.".into()), fixed, terms]);
     assert_eq!(summary("Ends a source: at once.\n\nMore."), "Ends a source");
     let cut = pieces("A *source* of loop_t is `free`.", &|word| word == "loop_t");
     let expected = [

@@ -2,7 +2,8 @@
 //! runs the model test on each broken one; a mutant that it does not notice has to fail the C
 //! tests. One that nobody notices, or whose place is not found, is a failure.
 //!
-//! `make mutants` runs it, and `make mutants MUTANT=name` one of them. A mutant is made in a copy
+//! `make mutants` runs it, `make mutants MUTANT=name` one of them, and `make mutants AT_MOST=10` ten,
+//! each day the ten that follow those of the day before. A mutant is made in a copy
 //! of the sources, in `target/mutants`.
 
 #[path = "mutants/list.rs"]
@@ -14,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::UNIX_EPOCH;
 
 /// What a mutant is made from.
 const PARTS: [&str; 9] =
@@ -26,7 +28,8 @@ fn main() {
     arguments.test_threads = Some(1);
     let only = std::env::var("EVLOOP_MUTANT").unwrap_or_default();
     let wanted = MUTANTS.iter().filter(|mutant| mutant.name.contains(&only));
-    let trials = wanted.map(|mutant| Trial::test(mutant.name, || try_mutant(mutant)));
+    let trials =
+        of_today(wanted.collect()).into_iter().map(|mutant| Trial::test(mutant.name, || try_mutant(mutant)));
     let sound = Trial::test("nothing_is_broken", nothing_is_broken);
     let mut all = vec![
         Trial::test("every_mutant_is_in_the_docs", every_mutant_is_in_the_docs),
@@ -38,6 +41,19 @@ fn main() {
         println!("{line}");
     }
     conclusion.exit();
+}
+
+/// As many as are allowed, beginning where those of yesterday ended.
+fn of_today(mut wanted: Vec<&'static Mutant>) -> Vec<&'static Mutant> {
+    let asked = std::env::var("EVLOOP_MUTANTS_AT_MOST").ok().and_then(|text| text.parse().ok());
+    let at_most = asked.unwrap_or(0);
+    if at_most > 0 && at_most < wanted.len() {
+        let days = UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs() as usize / 86_400);
+        let begin = days * at_most % wanted.len();
+        wanted.rotate_left(begin);
+        wanted.truncate(at_most);
+    }
+    wanted
 }
 
 fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {

@@ -57,8 +57,11 @@ impl Manual {
             "{}\n.fi\n.SH DESCRIPTION\n",
             code(&item.declaration).replace(&item.name, &bold(&item.name))
         );
-        let (returns, description): (Vec<_>, Vec<_>) =
-            blocks(&item.doc).into_iter().partition(is_about_the_result);
+        let mut description = blocks(&item.doc);
+        let summary = description.remove(0); // also if it is about the result
+        let (returns, mut description): (Vec<_>, Vec<_>) =
+            description.into_iter().partition(is_about_the_result);
+        description.insert(0, summary);
         self.write(&mut page, &item.name, &description);
         if !returns.is_empty() {
             page += ".SH RETURN VALUE\n";
@@ -109,11 +112,6 @@ impl Manual {
         let mut page = self.page("evloop", 7, about);
         page += ".SH SYNOPSIS\n.nf\n.B #include <evloop.h>\n.fi\n.SH DESCRIPTION\n";
         self.write(&mut page, "", &prologue);
-        page += ".SH THE USUAL ERRORS\nA function that takes a loop may return these. Nothing has happened then.\n";
-        for code in self.header.usual_errors() {
-            page += &format!(".TP\n{}\n", bold(&code.name));
-            self.write(&mut page, "", &blocks(&code.doc));
-        }
         page += ".SH SEE ALSO\n.BR evloop (3),\n.BR epoll (7)\n";
         page
     }
@@ -126,6 +124,11 @@ impl Manual {
                 Block::Paragraph(text) => {
                     *page += if is_after_title { "" } else { ".PP\n" };
                     *page += &format!("{}\n", self.inline(text, own));
+                }
+                Block::Terms(terms) => {
+                    for (term, about) in terms {
+                        *page += &format!(".TP\n{}\n{}\n", bold(term), self.inline(about, own));
+                    }
                 }
                 Block::Fixed(text) | Block::Code(text) => {
                     *page += if is_after_title { "" } else { ".PP\n" };
@@ -177,12 +180,11 @@ impl Manual {
     fn write_errors(&self, page: &mut String, section: &Section, item: &Item) {
         let usual = self.header.usual_errors();
         let is_usual = |item: &&Item| usual.iter().any(|code| code.name == item.name);
-        let (usual, own): (Vec<_>, Vec<_>) = self.errors_of(section, item).into_iter().partition(is_usual);
+        let (named, own): (Vec<_>, Vec<_>) = self.errors_of(section, item).into_iter().partition(is_usual);
         self.write_list(page, "ERRORS", &own);
-        if !usual.is_empty() {
+        if !named.is_empty() || item.doc.replace('\n', " ").contains("usual errors") {
             *page += if own.is_empty() { ".SH ERRORS\n" } else { ".PP\n" };
-            let names: Vec<String> = usual.iter().map(|code| bold(&code.name)).collect();
-            *page += &format!("The usual errors, see\n.BR evloop (7):\n{}.\n", names.join(", "));
+            *page += "The usual errors are explained in\n.BR evloop (7).\n";
         }
     }
 

@@ -150,12 +150,6 @@ impl Site {
         prologue.remove(0);
         let mut page = String::from("# evloop.h\n\nMade from the header, which is the manual.\n\n");
         self.write(&mut page, &prologue);
-        page += "## The usual errors {#usual-errors}\n\n\
-                 A function that takes a loop may return these. Nothing has happened then.\n\n| Code | |\n|---|---|\n";
-        for code in self.header.usual_errors() {
-            let about: Vec<String> = blocks(&code.doc).iter().map(|block| self.paragraph(block)).collect();
-            page += &format!("| {} | {} |\n", self.link(&code.name, ""), about.join("<br>"));
-        }
         page
     }
 
@@ -165,7 +159,7 @@ impl Site {
         if section.items.iter().any(|item| {
             item.declaration.starts_with("int loop_") && item.declaration.contains("loop_t *loop")
         }) {
-            page += "Beside the errors that are named here, each of these functions may return one of [the usual errors](index.md#usual-errors).\n\n";
+            page += "Beside the errors that are named here, each of these functions may return one of [the usual errors](index.md#the-usual-errors).\n\n";
         }
         let mut is_in_table = false;
         for item in &section.items {
@@ -236,7 +230,8 @@ impl Site {
     fn write(&self, page: &mut String, blocks: &[Block]) {
         for block in blocks {
             *page += &match block {
-                Block::Heading(title) => format!("## {title}\n\n"),
+                Block::Heading(title) => format!("## {title} {{#{}}}\n\n", slug(title)),
+                Block::Terms(terms) => self.terms(terms),
                 Block::Fixed(text) => format!("```text\n{text}```\n\n"),
                 Block::Code(text) => format!("```c\n{text}```\n\n"),
                 Block::Paragraph(_) => format!("{}\n\n", self.paragraph(block)),
@@ -244,8 +239,23 @@ impl Site {
         }
     }
 
+    fn terms(&self, terms: &[(String, String)]) -> String {
+        let row = |(term, about): &(String, String)| {
+            format!("| {} | {} |\n", self.inline(term), self.inline(about).replace('|', "\\|"))
+        };
+        format!("| | |\n|---|---|\n{}\n", terms.iter().map(row).collect::<String>())
+    }
+
     fn paragraph(&self, block: &Block) -> String {
-        let (Block::Paragraph(text) | Block::Heading(text) | Block::Fixed(text) | Block::Code(text)) = block;
+        match block {
+            Block::Paragraph(text) | Block::Heading(text) | Block::Fixed(text) | Block::Code(text) => {
+                self.inline(text)
+            }
+            Block::Terms(terms) => self.terms(terms),
+        }
+    }
+
+    fn inline(&self, text: &str) -> String {
         let is_name = |word: &str| self.header.find(word).is_some();
         let set = pieces(text, &is_name).into_iter().map(|piece| match piece {
             Piece::Plain(text) => text.replace('<', "&lt;"),

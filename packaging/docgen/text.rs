@@ -4,8 +4,10 @@
 pub enum Block {
     Heading(String),
     Paragraph(String),
-    /// Lines that stay as they are: a table, a list.
+    /// Lines that stay as they are: a table, a picture.
     Fixed(String),
+    /// Terms and what they mean: two columns, two spaces or more apart.
+    Terms(Vec<(String, String)>),
     Code(String),
 }
 
@@ -31,6 +33,9 @@ pub fn blocks(text: &str) -> Vec<Block> {
 fn block(group: &[&str]) -> Block {
     let indent = group.iter().map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
     if indent >= 2 {
+        if let Some(terms) = terms(group, indent) {
+            return Block::Terms(terms);
+        }
         return Block::Fixed(group.iter().map(|line| format!("{}\n", &line[indent..])).collect());
     }
     let text = group.join(" ");
@@ -40,6 +45,26 @@ fn block(group: &[&str]) -> Block {
     } else {
         Block::Paragraph(text)
     }
+}
+
+/// A table whose lines have a term and, in the second and last column, what it means. A line without a
+/// term goes on with the one before.
+fn terms(group: &[&str], indent: usize) -> Option<Vec<(String, String)>> {
+    let mut terms: Vec<(String, String)> = Vec::new();
+    for line in group {
+        let line = &line[indent..];
+        match (line.starts_with(' '), terms.last_mut()) {
+            (true, Some((_, about))) => *about += &format!(" {}", line.trim()),
+            _ => {
+                let (term, about) = line.split_once("  ")?;
+                if about.trim().contains("  ") {
+                    return None;
+                }
+                terms.push((term.to_owned(), about.trim().to_owned()));
+            }
+        }
+    }
+    Some(terms)
 }
 
 /// What it does, in one line: the beginning of the first sentence, without its point.

@@ -1,12 +1,11 @@
-//! Callbacks for the next turn, for later, and for every so often.
+//! Callbacks for the next turn, for a later time, and for regular intervals.
 //!
-//! Timers fire by deadline, those of one deadline in the order in which they were
-//! scheduled, and never early: the clock says the deadline or more when the callback runs.
-//! A deadline in the past is due in the next turn, not in this one. Sums saturate, and
-//! UINT64_MAX as a delay or time means never.
+//! Timers fire in the order of their deadlines; those with the same deadline fire in the order in
+//! which they were scheduled. They never fire early: when the callback runs, loop_clock has
+//! reached the deadline. A deadline in the past is due in the next turn, not in this one. Sums
+//! saturate. UINT64_MAX as a delay or time means never.
 //!
-//! Errors of the functions that schedule: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD,
-//! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC, -ENOMEM, LOOP_ELIMIT (33,554,432 timers).
+//! The functions that schedule return a positive handle, or one of the usual errors.
 
 use super::{callback, change, fast, long_number, status, tick_callback, types, with};
 use crate::error::Error;
@@ -15,18 +14,19 @@ use crate::event_loop::side_table::Missed;
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopTickCb, loop_handle_t};
 
-/// Skip the ticks that were missed, and tell how many intervals the call stands for: `ticks`
-/// is 1 when none was missed.
+/// Skips ticks that were missed: one call stands for all of them, and `ticks` says for how many
+/// intervals (1 if none was missed).
 pub const LOOP_SKIP_MISSED: u32 = 0;
-/// Run every tick, the missed ones too, one a turn; `ticks` is 1.
+/// Runs every tick, also those that were missed, one each turn. `ticks` is 1.
 pub const LOOP_RUN_MISSED: u32 = 1;
-/// Start the grid anew: the next tick is one interval after this call; `ticks` is 1.
+/// Starts a new grid: the next tick comes one interval after this call. `ticks` is 1.
 pub const LOOP_RESTART_GRID: u32 = 2;
 
-/// Runs a callback in the next turn, after everything that is ready already.
+/// Runs a callback once, in the next turn, after everything that is ready already.
 ///
-/// Returns its handle, or an error. About 5 ns, no system call. Loop's thread; others use
-/// loop_call_soon_threadsafe.
+/// It costs about 5 ns and no system call. Other threads use loop_call_soon_threadsafe.
+///
+/// Returns the callback's handle, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_call_soon(
     r#loop: *mut Loop,
@@ -45,10 +45,12 @@ extern "C-unwind" fn call_soon_slow(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_v
     long_number(change(r#loop, |target| target.call_soon(callback(cb, arg))))
 }
 
-/// Runs a callback once, `delay_ns` from now.
+/// Runs a callback once, `delay_ns` nanoseconds from now.
 ///
-/// From now: the clock is read, so a timer armed after long work is not early by it. Returns
-/// the timer's handle, or an error. Loop's thread.
+/// The clock is read in the call. So the timer does not fire too early if it is armed after long
+/// work in the same turn.
+///
+/// Returns the timer's handle, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_call_later(
     r#loop: *mut Loop,
@@ -73,9 +75,9 @@ extern "C-unwind" fn call_later_slow(
     long_number(change(r#loop, |target| target.call_later(delay_ns, callback(cb, arg))))
 }
 
-/// Runs a callback once, when the loop's clock (loop_clock) says `when_ns`.
+/// Runs a callback once, when the loop's clock (loop_clock) has reached `when_ns`.
 ///
-/// Returns the timer's handle, or an error. Loop's thread.
+/// Returns the timer's handle, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_call_at(
     r#loop: *mut Loop,
@@ -102,14 +104,15 @@ extern "C-unwind" fn call_at_slow(
 
 /// Runs a callback every `interval_ns`, for the first time `first_ns` from now.
 ///
-/// The ticks stay on the grid first, first + interval, first + 2 * interval..., however late
-/// a call is: there is no drift. `policy` says what happens to ticks that could not be made
-/// in time, because callbacks took too long: LOOP_SKIP_MISSED, LOOP_RUN_MISSED or
-/// LOOP_RESTART_GRID. The timer is armed for its next tick before the callback is called,
-/// which may cancel it or, with loop_reschedule, move the grid.
+/// The ticks stay on a grid: first, first + interval, first + 2 * interval and so on, however
+/// late a call is. There is no drift. `policy` says what happens to ticks that were missed
+/// because callbacks took too long: LOOP_SKIP_MISSED, LOOP_RUN_MISSED or LOOP_RESTART_GRID.
 ///
-/// Returns the timer's handle, or an error; -EINVAL when the interval is 0 or the policy
-/// unknown. Loop's thread.
+/// The timer is armed for its next tick before the callback is called. The callback may cancel
+/// the timer, or move the grid with loop_reschedule.
+///
+/// Returns the timer's handle, -EINVAL if the interval is 0 or the policy is unknown, or one of
+/// the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_call_every(
     r#loop: *mut Loop,
@@ -129,13 +132,14 @@ pub unsafe extern "C-unwind" fn loop_call_every(
     long_number(change(r#loop, add))
 }
 
-/// Gives a timer the deadline `delay_ns` from now, whatever it was doing: armed, ready in
-/// this turn (then it does not run now), or in the middle of its own callback (then it is
-/// armed again).
+/// Sets the deadline of a timer, or of an operation, to `delay_ns` nanoseconds from now.
 ///
-/// It counts as newly scheduled among timers of the same deadline. A periodic timer's next
-/// tick moves, and its grid with it. Cheaper than a cancel and a new timer. Returns 0,
-/// LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
+/// The timer may be armed, ready in this turn (then it does not run in this turn), or inside its
+/// own callback (then it is armed again). Among timers of the same deadline it counts as newly
+/// scheduled. A periodic timer's next tick moves, and its grid with it. It is cheaper than a
+/// cancel and a new timer.
+///
+/// Returns 0; LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_reschedule(
     r#loop: *mut Loop,
@@ -154,7 +158,10 @@ extern "C-unwind" fn reschedule_slow(r#loop: *mut Loop, timer: loop_handle_t, de
     status(change(r#loop, |target| target.reschedule(timer, delay_ns)))
 }
 
-/// Like loop_reschedule, with the time itself instead of a delay. Loop's thread.
+/// Sets the deadline of a timer, or of an operation, to the time `when_ns`. Otherwise it is like
+/// loop_reschedule.
+///
+/// Returns what loop_reschedule returns. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_reschedule_at(
     r#loop: *mut Loop,
@@ -173,10 +180,9 @@ extern "C-unwind" fn reschedule_at_slow(r#loop: *mut Loop, timer: loop_handle_t,
     status(change(r#loop, |target| target.reschedule_at(timer, when_ns)))
 }
 
-/// Nanoseconds until a timer is due: 0 when it is due, ready, or in its own callback and not
-/// armed again; INT64_MAX when it never fires.
-///
-/// Returns them, or LOOP_ESTALE, LOOP_EKIND, or another error. Loop's thread.
+/// Returns the nanoseconds until a timer, or the time limit of an operation, is due: 0 if it is
+/// due, ready, or in its own callback and not armed again; INT64_MAX if it never fires;
+/// LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remaining(r#loop: *mut Loop, timer: loop_handle_t) -> i64 {
     long_number(with(r#loop, |target| target.remaining(timer)))

@@ -1,13 +1,18 @@
-//! A watcher calls back while its descriptor is ready: a socket, pipe, terminal, eventfd,
-//! or anything else that can be polled.
+//! A watcher calls back while its descriptor is ready. It works with a socket, pipe, terminal,
+//! eventfd, or anything else that can be polled.
 //!
-//! Watching is level-triggered: as long as there is something to read and you do not
-//! read it, you are called every turn. Any number of watchers may share a descriptor, each
-//! with a mask of its own; they are called in the order of their making, each once a turn
-//! with all its bits. The library never changes a descriptor's flags, never duplicates and
-//! never closes it; blocking descriptors work as well as non-blocking ones.
+//! Watching is level-triggered: as long as there is something to read and you do not read it, the
+//! callback is called in every turn. Any number of watchers may share a descriptor, each with its
+//! own mask. They are called in the order in which they were made, each once a turn with all its
+//! bits.
 //!
-//! What is reported, beside what was asked for:
+//! Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
+//! a blocking descriptor a callback may read or write once what is ready, but a larger read or
+//! write stops the whole loop until it is done. So does the second of two readers if the first
+//! has read everything. Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore
+//! the signal.
+//!
+//! What is reported, by what happened:
 //!
 //! ```text
 //!     happened                    READABLE  WRITABLE  HANGUP  ERROR  READ_CLOSED
@@ -23,80 +28,91 @@
 //!     a terminal was hung up      asked     asked     yes     yes    -
 //! ```
 //!
-//! "asked": if it is in the mask. "yes": whoever asks for anything is told, again and
-//! again while it stands. So after a hang-up or error a reader reads, a writer writes, and
-//! read or write tells the reason. Out-of-band data is LOOP_PRIORITY.
+//! "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+//! in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
+//! a writer may simply write: read or write returns the reason. Out-of-band data is
+//! LOOP_PRIORITY.
 //!
-//! A mask of 0 pauses a watcher: it is told nothing, not even a hang-up, and costs nothing.
+//! A mask of 0 pauses a watcher: nothing is reported to it, not even a hang-up, and it costs
+//! nothing.
 //!
-//! Closing: cancel the watcher first, or close first, as you like. A watcher whose descriptor
-//! was closed is silent until it is cancelled. Its number may be reused at once: a new watcher on
-//! the number hears nothing that was meant for the old file, and the old watcher hears nothing of
-//! the new one. Two cases remain; cancel first where they matter:
+//! Closing a descriptor: cancel its watcher before or after you close it. A watcher whose
+//! descriptor was closed reports nothing until it is cancelled. The number may be reused
+//! immediately: a new watcher on it gets no event of the old file, and the old watcher gets no
+//! event of the new file. There are two exceptions. Where they matter, cancel first:
 //!
-//! - If the file lives on in a duplicate or in a child process, the kernel goes on reporting it under
-//!   the old number. The library finds out after 16 reports, on a long-lived busy watcher after 256,
-//!   and the watcher is silent from then on.
-//! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of the
-//!   second and opens another file, which gets the number and is not watched. Then the second
-//!   callback is still called in this turn, because nothing has told the library.
+//! - The file lives on in a duplicate or in a child process. Then the kernel goes on reporting it
+//!   under the old number. The library detects it after 16 reports (after 256 on a watcher that
+//!   has long been busy), and the watcher reports nothing from then on.
 //!
-//! A watcher does not notice by itself that its descriptor was closed, and the library makes no
-//! system call only to find out. It learns of it when it tells the kernel something about the
-//! descriptor and the kernel refuses, when a new watcher is made on the number, or when a closed file
-//! keeps reporting. From then on loop_is_active is 0, loop_watch_update and loop_watch_events are
-//! -EBADF, and only loop_cancel is of use. LOOP_CLOSED in the mask tells the callback so, once.
-//! loop_watch_update with LOOP_NOW asks the kernel in the call.
+//! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
+//!   the second and opens another file, which gets the same number, and which nobody watches.
+//!   Then the second callback is still called in this turn, because nothing has notified the
+//!   library.
+//!
+//! The library makes no system call only to find out whether a descriptor was closed. It knows so
+//! when it changes the registration of the descriptor and the kernel refuses, when a new watcher
+//! is made on the number, or when a closed file keeps reporting. From then on loop_is_active
+//! returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that is left to do
+//! is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask the kernel
+//! immediately, call loop_watch_update with LOOP_NOW.
 
 use super::{change, fast, fd_callback, long_number, number, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{c_int, c_void};
 use types::{LoopFdCb, loop_handle_t};
 
-/// Reading would not block: there is data, the end of the file, an error, or a connection to
-/// accept.
+/// A read will not block: there is data, end of file, an error, or a connection to accept.
 pub const LOOP_READABLE: u32 = 1;
-/// Writing would not block, or a connect is decided.
+/// A write will not block, or a connect has succeeded or failed.
 pub const LOOP_WRITABLE: u32 = 2;
-/// Out-of-band data on a socket, or what else the kernel calls priority (EPOLLPRI).
+/// There is out-of-band data on a socket, or another condition that the kernel reports as
+/// EPOLLPRI.
 pub const LOOP_PRIORITY: u32 = 4;
-/// Both directions are down. Notice to whoever asks for anything. Alone in a mask it asks for nothing
-/// but this and LOOP_ERROR: for who neither reads nor writes, and wants to know of the end.
+/// Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+/// of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
+/// writes but must know when the connection ends.
 pub const LOOP_HANGUP: u32 = 8;
-/// An error is pending (getsockopt SO_ERROR tells which). Notice to whoever asks for anything.
+/// An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
+/// whose mask is not 0.
 pub const LOOP_ERROR: u32 = 16;
-/// The peer has shut down its writing: what it sent can still be read. Only if asked for.
+/// The peer has shut down its writing direction; what it has sent before can still be read. It is
+/// reported only if it is in the mask.
 pub const LOOP_READ_CLOSED: u32 = 32;
-/// The library has found out that the descriptor was closed, or that its number means another file by
-/// now. Only if asked for, also by a watcher that is paused otherwise. Notice once, alone; what is left
-/// to do is loop_cancel.
+/// The library has detected that the descriptor was closed, or that its number now names another
+/// file. It is reported only if it is in the mask, also to a watcher that is paused otherwise;
+/// once, without other bits. All that is left to do is loop_cancel.
 pub const LOOP_CLOSED: u32 = 64;
-/// Edge-triggered: called when something new happens, not while it lasts; read and write until
-/// EAGAIN. Such a watcher shares its descriptor with no other: LOOP_EBUSY. Every
-/// loop_watch_update reports anew what stands.
+/// Edge-triggered: the callback is called when something new happens, not as long as it lasts.
+/// Read and write until EAGAIN. Such a watcher cannot share its descriptor with another one
+/// (LOOP_EBUSY). After each loop_watch_update the conditions that hold at that time are reported
+/// again.
 pub const LOOP_EDGE: u32 = 256;
-/// Called once, then paused (its mask is 0) until loop_watch_update.
+/// The callback is called once. Then the watcher is paused (its mask is 0) until
+/// loop_watch_update.
 pub const LOOP_ONESHOT: u32 = 512;
-/// If the kernel cannot watch the descriptor (a regular file, a directory, /dev/null), it
-/// counts as ready once every turn, as poll(2) has it; the loop does not wait meanwhile.
-/// Without this flag such a descriptor is -EPERM. The library asks before each call whether the number
-/// still means the same file, by its device and inode: the same file opened a second time under the
-/// same number is not told from the first.
+/// If the kernel cannot poll the descriptor (a regular file, a directory, /dev/null), it counts
+/// as ready once every turn, as in poll(2), and the loop does not wait. Without this flag such a
+/// descriptor is -EPERM.
+///
+/// Before each call the library checks by device and inode whether the number still names the
+/// same file. It cannot distinguish the file from the same file opened again under the same
+/// number.
 pub const LOOP_ALWAYS: u32 = 1024;
-/// For loop_watch_update: tell the kernel in the call, and return what it says. (loop_watch_fd
-/// always does.) It is not part of the mask.
+/// For loop_watch_update: passes the change to the kernel in the call, and returns the kernel's
+/// error. (loop_watch_fd always does so.) It does not become part of the mask.
 pub const LOOP_NOW: u32 = 2048;
 
-/// Calls `cb` whenever `fd` is ready for what `events` asks for.
+/// Watches a descriptor: calls `cb` whenever `fd` is ready for one of the conditions in `events`.
 ///
-/// The kernel is told at once, so that a bad descriptor is found out here. When the number
-/// was closed and opened anew since older watchers were made on it, those fall silent.
+/// `events` is a mask of LOOP_READABLE and so on, with the flags LOOP_EDGE, LOOP_ONESHOT and
+/// LOOP_ALWAYS. The kernel checks the descriptor in the call. If the number was closed and reused
+/// since older watchers were made on it, those report nothing from now on.
 ///
-/// Returns the watcher's handle, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EMASK (unknown
-/// bits), LOOP_EBUSY (see LOOP_EDGE), -EBADF (negative or closed), -EPERM (see LOOP_ALWAYS),
-/// -ENOSPC (the system's limit of watched descriptors), -ELOOP (sets of descriptors nested too deeply),
-/// -ENOMEM, LOOP_ELIMIT, LOOP_EWRONGTHREAD,
-/// LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+/// Returns the watcher's handle, or an error: LOOP_EMASK (unknown bits), LOOP_EBUSY (see
+/// LOOP_EDGE), -EBADF (the descriptor is negative, closed, or one of the loop's own), -EPERM (see
+/// LOOP_ALWAYS), -ENOSPC (the system's limit of watched descriptors), -ELOOP (epoll sets are
+/// nested too deeply), or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_watch_fd(
     r#loop: *mut Loop,
@@ -108,22 +124,22 @@ pub unsafe extern "C-unwind" fn loop_watch_fd(
     long_number(change(r#loop, |target| target.watch_fd(fd, events, fd_callback(cb, arg))))
 }
 
-/// Gives a watcher another mask with its flags; 0 pauses it.
+/// Replaces the mask of a watcher, with its flags. 0 pauses it.
 ///
-/// What this takes away is not reported any more, not even if it happened already in this
-/// turn. The kernel is told before the next wait, and only if something changed by then:
-/// to change a mask back and forth costs no system call. A watcher that fired with
+/// What the new mask does not contain is no longer reported, even if it has happened already in
+/// this turn. The kernel is informed before the next wait, and only if something has changed by
+/// then: to change a mask back and forth costs no system call. A watcher that has fired with
 /// LOOP_ONESHOT is armed again.
 ///
-/// So 0 does not mean that the descriptor is still open. With LOOP_NOW in `events` the kernel is told
-/// in the call, whether anything changed or not: -EBADF if the descriptor is closed, -ENOENT if its
-/// number means another file by now. Then the watcher is silent until it is cancelled, and
-/// loop_watch_fd watches the new file.
+/// So a result of 0 does not mean that the descriptor is still open. With LOOP_NOW in `events`
+/// the kernel is asked in the call, even if nothing has changed: -EBADF if the descriptor is
+/// closed, -ENOENT if its number now names another file. After either, the watcher reports
+/// nothing until it is cancelled. Use loop_watch_fd to watch the new file.
 ///
-/// Returns 0 or an error: LOOP_ESTALE, LOOP_EKIND, LOOP_EMASK, LOOP_EBUSY, -EPERM (an unwatchable
-/// descriptor without LOOP_ALWAYS), -EBADF (the descriptor was closed meanwhile, and the library
-/// knows; only loop_cancel is left), with LOOP_NOW also -ENOENT, or another
-/// one. Loop's thread.
+/// Returns 0, or an error: LOOP_ESTALE or LOOP_EKIND (see Handles), LOOP_EMASK, LOOP_EBUSY,
+/// -EPERM (the kernel cannot poll the descriptor and LOOP_ALWAYS is missing), -EBADF (the
+/// descriptor is known to be closed), with LOOP_NOW also -ENOENT, or one of the usual errors.
+/// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_watch_update(
     r#loop: *mut Loop,
@@ -142,8 +158,9 @@ extern "C-unwind" fn watch_update_slow(r#loop: *mut Loop, watch: loop_handle_t, 
     status(change(r#loop, |target| target.update_watch(watch, events)))
 }
 
-/// A watcher's mask with its flags: 0 when it is paused. Or an error: LOOP_ESTALE, LOOP_EKIND,
-/// -EBADF (the library knows that the descriptor was closed), or another one. Loop's thread.
+/// Returns the mask of a watcher with its flags, 0 if it is paused; or an error: LOOP_ESTALE or
+/// LOOP_EKIND (see Handles), -EBADF (the descriptor is known to be closed), or one of the usual
+/// errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_watch_events(r#loop: *mut Loop, watch: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.watch_events(watch)))

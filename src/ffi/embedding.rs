@@ -1,21 +1,23 @@
-//! A host that owns the main loop (a game, a GUI, another event loop) gives the loop a
-//! slice of it: it waits for loop_fd with whatever it waits with, and calls
-//! loop_run_once(loop, 0) or loop_run_ready when the descriptor is readable, or when
-//! loop_timeout is over. The descriptor alone is enough: it covers descriptors, posts,
-//! ready work and due timers, so the host may wait for it without any limit.
+//! A host that owns the main loop (a game, a GUI, another event loop) runs this loop inside it.
+//! The host waits for loop_fd together with whatever else it waits for. When that descriptor is
+//! readable, or when the time of loop_timeout is over, it calls loop_run_once(loop, 0) or
+//! loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts, ready
+//! callbacks and due timers, so the host may wait for it without a time limit.
 //!
-//! Between the calls of the host the loop is complete: once loop_fd has been called, a watcher
-//! or timer that is made while the loop rests reaches the kernel in the call that makes it.
-//! Inside a callback changes are collected until the callback's turn is over; a
-//! callback that runs the host's main loop (a modal dialog) calls loop_flush first: nothing else
-//! would wake the host for what the callback has changed. A run call that returns to a callback
-//! leaves the loop complete as well, so in the dialog nothing more is needed. A release
-//! function that is owed while the loop rests is work: the host is told.
+//! Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
+//! timer that is made or changed while the loop is at rest takes effect in the call itself. A
+//! release function that must be called while the loop is at rest is work, and the host is
+//! notified of it.
 //!
-//! Watch the descriptor level-triggered (poll, select, EPOLLIN). A host that can only watch for
-//! edges must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
-//! nothing. It is an epoll set that contains another one: two of the five levels that Linux
-//! allows. It may be readable once although there is nothing to do.
+//! Inside a callback, changes are collected and take effect after the turn. So a callback that
+//! runs the host's main loop (a modal dialog) calls loop_flush first. Without it nothing would
+//! wake the host for what the callback has changed. Each run of the loop that the dialog makes
+//! then flushes when it returns, so one loop_flush is enough.
+//!
+//! Watch the descriptor level-triggered (poll, select, EPOLLIN). If the host can only watch for
+//! edges, it must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
+//! nothing. The descriptor is an epoll set that contains another one, which takes two of the five
+//! levels that Linux allows. It may be readable once although there is nothing to do.
 
 use super::{change, drive, get, long_number, number, status, types, with};
 use crate::error::Error;
@@ -25,55 +27,61 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use types::{LoopWakeCb, loop_handle_t};
 
-/// A descriptor that is readable when the loop has anything to do.
+/// Returns a descriptor that is readable when the loop has anything to do.
 ///
-/// It stays the same until loop_free, which closes it; do not close it, and do not read from
-/// it. Calling this once is enough; the first call takes three more descriptors. Inside a
-/// callback it does what loop_flush does. Returns it,
-/// or an error: LOOP_ENULL, -ELOOP (sets of descriptors nested too deeply), -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, LOOP_EWRONGTHREAD, LOOP_EFORKED,
-/// LOOP_ECLOSED, LOOP_EPANIC. Loop's thread.
+/// It stays the same until loop_free, which closes it. Do not close it, and do not read from it.
+/// The first call opens three more descriptors; one call is enough. Inside a callback it also
+/// does what loop_flush does.
+///
+/// Errors: -ELOOP (epoll sets are nested too deeply), -EMFILE, -ENFILE, -ENOSPC, or one of the
+/// usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_fd(r#loop: *mut Loop) -> c_int {
     number(change(r#loop, Loop::fd))
 }
 
-/// How long a host may wait before it should run the loop, for hosts that wait with a time
-/// limit: nanoseconds until the next timer, 0 when something is ready now (or a release is owed), LOOP_NEVER when no
-/// timer is armed.
+/// Returns how long a host may wait before it runs the loop, for hosts that wait with a time
+/// limit: the nanoseconds until the next timer; 0 if something is ready now or a release function
+/// must be called; LOOP_NEVER if no timer is armed; or one of the usual errors.
 ///
-/// Descriptors are not in it: those are loop_fd's to tell. Round up if you have to round. When
-/// very many timers are due close together, it may be early, never late. Returns it, or an
-/// error. Loop's thread.
+/// It says nothing about watched descriptors: those make loop_fd readable. If you must round,
+/// round up. If very many timers are due close together, the time may be too short, but never too
+/// long. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
     long_number(with(r#loop, Loop::timeout))
 }
 
-/// Inside a callback, before a host's nested main loop: tells the kernel what changed, and
-/// lets changes reach it at once until the loop's next turn.
+/// Lets all changes take effect now, inside a callback: call it before you run a host's main loop
+/// there (a modal dialog).
 ///
-/// Outside of callbacks there is nothing to do. Returns 0, what the kernel says (-ENOMEM,
-/// -ENOSPC), or another error. Loop's thread.
+/// Until the loop's next turn, further changes take effect in the call that makes them. After a
+/// nested run it is not needed, because a run does the same when it returns to a callback.
+/// Outside of callbacks it does nothing.
+///
+/// Returns 0, -ENOSPC if the kernel refuses a change, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
     status(change(r#loop, Loop::flush))
 }
 
-/// Sets a function that is called when work, or an earlier deadline, comes while no run is on
-/// the stack: the place to wake the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage).
+/// Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
+/// calls it when it is at rest and gets work or an earlier deadline.
 ///
-/// It is called once, and then not before the next run has ended; on the thread that brought the
-/// work (a signal handler's, if a signal handler calls loop_wake); never for descriptors, which
-/// are loop_fd's to tell; never while the loop runs (but in a callback that has called loop_flush or
-/// has run the loop it is as if that rested). It may call only loop_wake and the functions
-/// that any thread may call. NULL takes it away; when this returns, the old one runs on no thread.
+/// It is called once, and not again before the next run has ended. It is called on the thread
+/// that brings the work; from a signal handler, if that calls loop_wake. It is not called for
+/// watched descriptors: those make loop_fd readable. It is not called during a run, except in a
+/// callback after loop_flush or after a nested run, when the loop counts as at rest. It may call
+/// only functions that any thread may call.
 ///
-/// A C++ exception may leave it: it passes to whoever brought the work, which is taken all the same,
-/// or to the caller of the run that ends with work left. (If another exception is just passing
-/// through that run, the program ends, as always in C++.)
+/// A C++ exception may leave the hook. It passes to the call that brought the work, which is
+/// accepted all the same, or to the caller of the run that ends with work left. If another
+/// exception is passing through that run at the time, the program ends, as always in C++.
 ///
-/// Returns 0, -ENOMEM, -EDEADLK inside the hook (on any of the threads that are inside it; where more
-/// than eight are, on every thread), or another error. Loop's thread.
+/// NULL removes the hook. When this function returns, no thread is inside the old hook.
+///
+/// Returns 0; -EDEADLK inside the hook, on each thread that is inside it (if more than eight are,
+/// on every thread); or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb, arg: *mut c_void) -> c_int {
     // SAFETY: the header asks for a function that may be called with `arg` on any thread.
@@ -81,88 +89,95 @@ pub unsafe extern "C" fn loop_set_wake_hook(r#loop: *mut Loop, hook: LoopWakeCb,
     status(with(r#loop, |target| target.set_wake_hook(hook)))
 }
 
-/// Makes a loop that has been inherited by fork usable in the child.
+/// Makes a loop that was inherited by fork usable in the child.
 ///
-/// All its sources are there and go on in the child (those of the parent go on in the parent);
-/// the kernel side is the child's own, under the same numbers, and the parent's is not disturbed.
-/// What other threads were posting in the very moment of the fork stays the parent's. A loop that is
-/// bound to a thread (LOOP_BOUND) is bound to the calling one from now on. A remote that was made
-/// before works in the child, but keeps no loop_run going there: the thread that was to post is
-/// the parent's. Only
-/// this and loop_free work in a child before; everything else is LOOP_EFORKED. Returns 0 (also
-/// when there was no fork), or an error: -EDEADLK (in the wake hook), LOOP_EWRONGTHREAD (another
-/// thread was running the loop: it is in the middle of something for ever), -EAGAIN, -EMFILE, -ENFILE, -ENOMEM, -ENOSPC, and the loop is as before.
-/// The child's only thread.
+/// All its sources go on in the child, with the same handles and descriptors. Those of the parent
+/// go on in the parent, undisturbed. Before this call, only it and loop_free work in a child;
+/// everything else returns LOOP_EFORKED.
+///
+/// A loop with LOOP_BOUND becomes bound to the calling thread. A post that another thread was
+/// making at the moment of the fork may be in the parent alone. An inherited remote works in the
+/// child, but does not keep loop_run going there (see loop_remote_new).
+///
+/// Returns 0 (also if there was no fork), or an error: LOOP_EWRONGTHREAD (another thread was
+/// running the loop at the moment of the fork: only loop_free is possible), -EDEADLK (inside the
+/// wake hook), -EAGAIN, -EMFILE, -ENFILE, -ENOSPC, or one of the usual errors. After an error the
+/// loop is as before. Call it on the child's only thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_after_fork(r#loop: *mut Loop) -> c_int {
     let after_fork = |target: &Loop| target.guarded(|| target.after_fork());
     status(get(r#loop).and_then(after_fork))
 }
 
-/// loop_event_t.kind: no source's event. The call ended before its time and has nothing to hand
-/// out: loop_wake or loop_stop ended it, or callbacks ran. `handle` is 0, `arg` is NULL.
+/// loop_event_t.kind: not the event of a source. The call has ended before its time limit and has
+/// nothing to hand out: loop_wake or loop_stop ended it, or only sources with a callback were
+/// ready. `handle` is 0 and `arg` is NULL.
 pub const LOOP_EVENT_WOKEN: u32 = 0;
-/// loop_event_t.kind: loop_call_soon or loop_call_soon_threadsafe without a callback.
+/// loop_event_t.kind: a loop_call_soon or loop_call_soon_threadsafe without a callback.
 pub const LOOP_EVENT_SOON: u32 = 1;
-/// loop_event_t.kind: loop_call_later or loop_call_at without a callback.
+/// loop_event_t.kind: a loop_call_later or loop_call_at without a callback.
 pub const LOOP_EVENT_TIMER: u32 = 2;
-/// loop_event_t.kind: loop_call_every without a callback; see `ticks`.
+/// loop_event_t.kind: a loop_call_every without a callback. See `ticks`.
 pub const LOOP_EVENT_TICK: u32 = 3;
-/// loop_event_t.kind: loop_watch_fd without a callback; see `fd` and `events`.
+/// loop_event_t.kind: a loop_watch_fd without a callback. See `fd` and `events`.
 pub const LOOP_EVENT_FD: u32 = 4;
-/// loop_event_t.kind: an operation without a callback has ended; see `result` and `data`.
+/// loop_event_t.kind: an operation without a callback has ended. See `result` and `data`.
+/// Callbacks of operations get this number as `what`.
 pub const LOOP_EVENT_DONE: u32 = 14;
-/// loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal interrupted the wait.
-/// The place where a language runs its own signal handlers.
+/// loop_event_t.kind: a LOOP_ON_INTERRUPT hook without a callback: a signal has interrupted the
+/// wait. A language binding runs its own signal handlers here.
 pub const LOOP_EVENT_INTERRUPT: u32 = 16;
 
-/// A source that is ready, for loop_next_events: 64 bytes. What a kind does not use is 0 (`fd`: -1).
+/// A source that is ready, for loop_next_events: 64 bytes. A field that the kind does not use is
+/// 0 (`fd`: -1).
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct LoopEvent {
-    /// Which source it is.
+    /// The source. 0 for LOOP_EVENT_WOKEN.
     pub handle: loop_handle_t,
-    /// The source's argument.
+    /// The argument of the source.
     pub arg: *mut c_void,
-    /// LOOP_EVENT_SOON...; ignore kinds that you do not know.
+    /// LOOP_EVENT_SOON and so on. Ignore kinds that you do not know.
     pub kind: u32,
-    /// The descriptor of a LOOP_EVENT_FD, else -1.
+    /// The descriptor of a LOOP_EVENT_FD, otherwise -1.
     pub fd: i32,
-    /// What happened to it: LOOP_READABLE...
+    /// What happened to the descriptor: LOOP_READABLE and so on.
     pub events: u32,
-    /// 0
+    /// Always 0.
     pub flags: u32,
-    /// How many ticks a LOOP_EVENT_TICK stands for, else 0.
+    /// The number of intervals that a LOOP_EVENT_TICK stands for, otherwise 0.
     pub ticks: u64,
-    /// What a LOOP_EVENT_DONE came to, or a negative error code; else 0.
+    /// The result of a LOOP_EVENT_DONE, or a negative error code; otherwise 0.
     pub result: i64,
     /// What goes with the result, or NULL.
     pub data: *mut c_void,
-    /// 0
+    /// Always 0.
     pub reserved: u64,
 }
 
-/// Pull mode, for a loop made with LOOP_PULL: makes one turn like loop_run_once, but hands
-/// sources without a callback out as plain structs.
+/// Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
+/// without a callback as structs.
 ///
-/// In such a loop every function that takes a callback takes NULL too (of the hooks only
-/// LOOP_ON_INTERRUPT), and this function takes the place of the run functions, which are
-/// LOOP_EPULL. Sources come in the order of the ready queue: those with a callback are called, the
-/// others fill `events`, up to `capacity`, which may be more than the loop's `max_events`. What does
-/// not fit, and what comes after a callback that is not at the front, is for the next call, which
-/// then goes on without waiting; a cancel in between still holds. A level-triggered event that you
-/// do not deal with comes again.
+/// In such a loop every function that takes a callback accepts NULL (of the hooks only
+/// LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
 ///
-/// A source of the batch may cancel another one of it, whose event is then void. Ask
-/// loop_is_active before you deal with an event: it is 1 for a source that was handed out, and 0
-/// once it has been cancelled, whatever its kind. A one-shot that was handed out is finished, and
-/// its release function called, by the next call; until then its handle is valid, and a timer can be
-/// armed again with loop_reschedule.
+/// Sources come in the order of the ready queue. Those with a callback are called, the others are
+/// written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
+/// before a callback that comes after an event. The rest is for the next call, which does not
+/// wait then; a cancel in between is respected. A level-triggered event that you do not handle
+/// comes again.
 ///
-/// Returns the number of events, or an error: -EINVAL when `capacity` is 0, LOOP_ENULL, LOOP_EPULL on
-/// a loop without LOOP_PULL, and those of the run functions. 0 means that the time is over (with
-/// `timeout_ns` 0: nothing was ready). A call that ends before that and has nothing to hand out
-/// returns one event of the kind LOOP_EVENT_WOKEN. Threads as loop_run_forever.
+/// If handling one event cancels the source of a later event of the batch, that event is void. So
+/// ask loop_is_active before you handle an event: it returns 1 for every source that was handed
+/// out, and 0 once it has been cancelled. The next call ends the one-shots that were handed out,
+/// and calls their release functions. Until then their handles are valid, and loop_reschedule can
+/// arm a timer again.
+///
+/// Returns the number of events. 0 means that the time is over (with a `timeout_ns` of 0: nothing
+/// was ready). If the call ends earlier and has nothing to hand out, it returns one
+/// LOOP_EVENT_WOKEN. Or it returns an error: -EINVAL if `capacity` is 0, LOOP_EPULL if the loop
+/// was made without LOOP_PULL, or an error of the run functions (see Run). Threads: see
+/// loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_next_events(
     r#loop: *mut Loop,

@@ -1,63 +1,64 @@
-//! A negative number is an error in every function. What the system says is -errno (-EBADF,
-//! -ENOMEM...); what the library finds has numbers from -20001 down. Nothing has changed
-//! when a function returns an error, unless it says otherwise. No misuse ends the process.
+//! In every function a negative result is an error: -errno for an error of the system (-EBADF,
+//! -ENOMEM), or one of these codes, from -20001 down. The usual errors are explained at the top
+//! of this file.
 
 use crate::error;
 use std::ffi::{c_char, c_int};
 
-/// The loop, or another pointer that is needed, is NULL.
+/// The loop, or another pointer that must not be NULL, is NULL.
 pub const LOOP_ENULL: i32 = -20001;
-/// The callback is NULL.
+/// The callback is NULL, and the loop is not in pull mode.
 pub const LOOP_ENOCALLBACK: i32 = -20002;
-/// The handle is finished, or was never given out by this loop.
+/// The source of the handle has ended, or the number is no handle of this loop.
 pub const LOOP_ESTALE: i32 = -20003;
-/// The handle is of another kind of source.
+/// The handle names a source of a kind that the function is not for.
 pub const LOOP_EKIND: i32 = -20004;
-/// Unknown bits in an event mask.
+/// There are unknown bits in an event mask, or the function does not accept them.
 pub const LOOP_EMASK: i32 = -20005;
-/// Unknown option flags, a size too small, or a part that must be zero is not.
+/// An option flag is unknown, flags contradict each other, a size is too small, or a field that
+/// must be zero is not.
 pub const LOOP_EOPTIONS: i32 = -20006;
-/// Another thread runs this loop, or it is bound to another thread.
+/// Another thread runs this loop, or the loop is bound to another thread.
 pub const LOOP_EWRONGTHREAD: i32 = -20007;
-/// An edge-triggered watcher shares its descriptor with no other.
+/// An edge-triggered watcher cannot share its descriptor with another one.
 pub const LOOP_EBUSY: i32 = -20008;
-/// A loop in pull mode is driven by loop_next_events alone, and other loops by the run functions.
+/// A run function was called on a loop in pull mode, or loop_next_events on a loop that is not.
 pub const LOOP_EPULL: i32 = -20009;
-/// This process is a forked child, and the loop is its parent's.
+/// This is a forked child, and the loop is the parent's until loop_after_fork.
 pub const LOOP_EFORKED: i32 = -20010;
 /// The loop has been freed.
 pub const LOOP_ECLOSED: i32 = -20011;
-/// A bug inside the library was caught; only loop_free works now.
+/// A bug in the library was caught. Only loop_free still works.
 pub const LOOP_EPANIC: i32 = -20012;
-/// More sources or nested runs than a loop can number.
+/// The loop has no number left for another source or nested run.
 pub const LOOP_ELIMIT: i32 = -20013;
-/// The loop's clock is the system's and cannot be advanced.
+/// The loop uses the system's clock, which cannot be advanced.
 pub const LOOP_ECLOCK: i32 = -20014;
 
-/// The version of this header: LOOP_VERSION is 0xMMmmpp.
+/// The version of this header, 0xMMmmpp.
 pub const LOOP_VERSION: u32 = LOOP_VERSION_MAJOR << 16 | LOOP_VERSION_MINOR << 8 | LOOP_VERSION_PATCH;
-/// Only additions happen within a major version.
+/// Within one major version, later versions only add.
 pub const LOOP_VERSION_MAJOR: u32 = 0;
-/// New functions, options and constants.
+/// It grows with new functions, options and constants.
 pub const LOOP_VERSION_MINOR: u32 = 1;
-/// Corrections.
+/// It grows with corrections.
 pub const LOOP_VERSION_PATCH: u32 = 0;
 
-/// A sentence for a code, in English; for 0 and above "success". A static string, never
-/// NULL. Any thread.
+/// Returns a description of an error code in English; "success" for 0 and above. A static string,
+/// never NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_strerror(code: c_int) -> *const c_char {
     error::describe(code).as_ptr()
 }
 
-/// The name of a code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above, "UNKNOWN" when there
-/// is none. A static string, never NULL. Any thread.
+/// Returns the name of an error code, such as "LOOP_ESTALE" or "EBADF"; "OK" for 0 and above,
+/// "UNKNOWN" if the code has no name. A static string, never NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_error_name(code: c_int) -> *const c_char {
     error::name(code).as_ptr()
 }
 
-/// The version of the library that is loaded, as LOOP_VERSION. Any thread.
+/// Returns the version of the loaded library, in the form of LOOP_VERSION. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_version() -> u32 {
     LOOP_VERSION

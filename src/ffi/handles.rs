@@ -1,30 +1,35 @@
-//! Every source is ended, asked about, named and released in the same way, whatever it is.
+//! Every kind of source is cancelled, queried, named and released with the same functions.
 //!
-//! A one-shot (soon, later, at) is finished when its callback returns; until then its
-//! handle lives: inside the callback loop_is_active is 0, loop_cancel is 0 and does nothing
-//! more, and loop_reschedule arms a timer again. Periodic timers, watchers and hooks live
-//! until they are cancelled.
+//! A one-shot source (loop_call_soon, loop_call_later, loop_call_at, a post, an operation) ends
+//! when its callback returns. Its handle is valid until then: inside the callback loop_is_active
+//! returns 0, loop_cancel returns 0 and does nothing, and loop_reschedule arms a timer again.
+//! Periodic timers, watchers and hooks live until they are cancelled.
 //!
-//! A negative number is no handle but an error that some call has answered: it comes back as it is, so
-//! loop_set_release(loop, loop_watch_fd(...), f) says why there is no watcher.
+//! A negative number in the place of a handle is an error that another call has returned. The
+//! functions return it unchanged. So loop_set_release(loop, loop_watch_fd(...), f) returns the
+//! reason why there is no watcher.
 //!
-//! Errors: LOOP_ENULL, LOOP_ESTALE (the source has ended, or the number is no handle of this
-//! loop at all), LOOP_EKIND (the function is for other kinds), LOOP_EWRONGTHREAD,
-//! LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC.
+//! Errors of all functions that take a handle: LOOP_ESTALE (the source has ended, or the number
+//! is no handle of this loop), LOOP_EKIND (the function is for other kinds of sources), and the
+//! usual errors.
 
 use super::{change, fast, long_number, number, release, status, types, with};
 use crate::event_loop::Loop;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use types::{LoopReleaseCb, loop_handle_t};
 
-/// Ends a source: when this returns 0, its callback will not run, not even if it was ready
-/// in this very turn.
+/// Ends a source. When it has returned 0, the source's callback will not run, even if it was
+/// ready in this turn.
 ///
-/// There is nothing to wait for, and the handle is stale at once. The release function is
-/// not called here but at the next boundary of the outermost run (between two turns, or
-/// before it returns) or by loop_free, so that it always finds a clean stack. A descriptor
-/// may be closed before or after. A callback may cancel itself and any other. Returns 0 or an
-/// error. Loop's thread.
+/// The handle is stale at once, and there is no close callback to wait for. A callback may cancel
+/// its own source and any other. A watcher's descriptor may be closed before or after (see
+/// Descriptors).
+///
+/// The release function is not called in this call. It is called at the next boundary between two
+/// turns of the innermost run, or before that run returns, but not while a callback of the same
+/// source is on the stack. If the loop is at rest, the next run calls it, or loop_free.
+///
+/// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_cancel(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     match fast(r#loop, |target| target.cancel_fast(handle).map(|()| 0)) {
@@ -39,35 +44,44 @@ extern "C-unwind" fn cancel_slow(r#loop: *mut Loop, handle: loop_handle_t) -> c_
     status(change(r#loop, |target| target.cancel(handle)))
 }
 
-/// May the source's callback still run? 1 while it is ready, armed or watching (paused
-/// watchers too); 0 in a one-shot's own callback, for a watcher whose descriptor the library knows to
-/// be closed, and for stale handles and numbers that are none; or an error. In pull mode it is 1 for
-/// a one-shot that loop_next_events has handed out, until it is cancelled or the next call is made.
-/// Loop's thread.
+/// Returns whether the source's callback may still run.
+///
+/// It returns 1 if the source is ready, armed or watching (a paused watcher, too); 0 in a
+/// one-shot's own callback, for a watcher whose descriptor is known to be closed, and for a
+/// handle that is stale or was never given out; a negative `handle` unchanged; or one of the
+/// usual errors.
+///
+/// In pull mode it returns 1 for a one-shot that loop_next_events has handed out, until the
+/// source is cancelled or the next loop_next_events. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_is_active(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     number(with(r#loop, |target| target.is_active(handle)).map(i32::from))
 }
 
-/// The handle of the callback (or hook) that is running, 0 outside of callbacks, or an error.
-/// In a nested run it is the inner one. Loop's thread.
+/// Returns the handle of the callback or hook that is running (in a nested run, of the inner
+/// one); 0 outside of callbacks; or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_current(r#loop: *mut Loop) -> loop_handle_t {
     long_number(with(r#loop, Loop::current))
 }
 
-/// Gives a source another argument for its callback and its release function. The old one is
-/// not released: it is yours again. Returns 0 or an error. Loop's thread.
+/// Gives a source another argument, for its callback and for its release function. The release
+/// function is not called for the old argument: you own it again.
+///
+/// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_arg(r#loop: *mut Loop, handle: loop_handle_t, arg: *mut c_void) -> c_int {
     status(with(r#loop, |target| target.set_arg(handle, arg)))
 }
 
-/// Gives a source a function that is called exactly once, with the source's argument, when
-/// the source has ended: after its last run, a cancel, or loop_free.
+/// Gives a source a release function. It is called exactly once, with the source's argument,
+/// after the source has ended: after its last callback, a cancel, or loop_free. loop_cancel says
+/// when.
 ///
-/// It replaces the one there was; NULL takes it away. The function may call the loop, but
-/// must not throw. Returns 0, -ENOMEM (then nothing changed), or another error. Loop's thread.
+/// It replaces an earlier release function; NULL removes it. The function may call the loop, but
+/// must not throw.
+///
+/// Returns 0, or an error of this section; then nothing has changed. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_release(
     r#loop: *mut Loop,
@@ -77,8 +91,9 @@ pub unsafe extern "C" fn loop_set_release(
     status(with(r#loop, |target| target.set_release(handle, self::release(release))))
 }
 
-/// Gives a source a name, for people who look for it in dumps and traces. It is copied; NULL
-/// takes it away. Returns 0, -ENOMEM, or another error. Loop's thread.
+/// Gives a source a name, for dumps and traces. The string is copied. NULL removes the name.
+///
+/// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_name(
     r#loop: *mut Loop,
@@ -90,15 +105,19 @@ pub unsafe extern "C" fn loop_set_name(
     status(with(r#loop, |target| target.set_name(handle, name)))
 }
 
-/// Lets a source keep loop_run going again, which it does from the beginning. A flag, not a
-/// count. Returns 0 or an error. Loop's thread.
+/// Lets a source keep loop_run going again, after loop_unref. Every source but a hook does so
+/// when it is made. It is a flag, not a count.
+///
+/// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_ref(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     status(with(r#loop, |target| target.set_unref(handle, false)))
 }
 
-/// Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signal
-/// descriptor. It runs as before. Returns 0 or an error. Loop's thread.
+/// Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signalfd. Its
+/// callback runs as before.
+///
+/// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_unref(r#loop: *mut Loop, handle: loop_handle_t) -> c_int {
     status(with(r#loop, |target| target.set_unref(handle, true)))

@@ -1,6 +1,6 @@
-//! A loop is made on any thread, filled, run, and freed at any time. It belongs to
-//! nobody while it rests: make it here, run it there, free it elsewhere, as long as
-//! two threads do not use it at once.
+//! A loop can be made on any thread, filled, run, and freed at any time. A loop at rest belongs
+//! to no thread: make it on one, run it on another and free it on a third, but do not use it from
+//! two threads at once. (See LOOP_BOUND for a loop that belongs to one thread.)
 
 use super::{drive, status, with};
 use crate::error::{Error, Result};
@@ -9,56 +9,60 @@ use std::ffi::{c_int, c_void};
 use std::panic::{self, Location, PanicHookInfo};
 use std::sync::{Once, OnceLock};
 
-/// Ask the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
+/// Polls the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
 pub const LOOP_STRICT_POLL: u32 = 1;
-/// The loop belongs to the thread that makes it: every call from another thread is
-/// LOOP_EWRONGTHREAD, also while the loop rests. When that thread has ended, any other may free it,
-/// and no more.
+/// Binds the loop to the thread that makes it. Every call from another thread returns
+/// LOOP_EWRONGTHREAD, also while the loop is at rest; only what any thread may call is allowed.
+/// After that thread has ended, any thread may call loop_free, and nothing else.
 pub const LOOP_BOUND: u32 = 2;
-/// Pull mode: sources may have no callback and are handed out by loop_next_events, which
-/// takes the place of the run functions.
+/// Pull mode: a source may have a NULL callback. loop_next_events returns such sources as structs
+/// when they are ready, and takes the place of the run functions.
 pub const LOOP_PULL: u32 = 4;
-/// A clock for tests and simulations: it begins at virtual_start_ns, and where the loop
-/// would wait for a timer it moves to the timer's time instead. An hour of timers takes a
-/// millisecond. While a descriptor is watched, the loop waits for it in real time and its clock
-/// stands still: loop_unref watchers that shall not hold the clock. (A loop_run_once with a time
-/// limit never waits in real time.)
+/// Gives the loop a clock for tests and simulations. It begins at virtual_start_ns. Where the
+/// loop would wait for a timer, the clock jumps to the timer's deadline, so that an hour of
+/// timers takes a millisecond.
+///
+/// While a descriptor is watched, the loop waits for it in real time and the clock does not move.
+/// Call loop_unref for watchers that should not hold the clock. A loop_run_once with a time limit
+/// never waits in real time: the clock jumps to the next deadline or to the limit.
 pub const LOOP_VIRTUAL_CLOCK: u32 = 8;
-/// A clock that moves by loop_advance alone. The loop never waits: a run call returns when
-/// nothing is ready.
+/// Gives the loop a clock that moves only by loop_advance. The loop never waits: a run returns
+/// when nothing is ready.
 pub const LOOP_MANUAL_CLOCK: u32 = 16;
-/// Sets the thread's timer slack (on Linux 50 us) to its minimum while the loop waits for a
-/// timer: still more exact timers for three more system calls a wait.
+/// Sets the thread's timer slack (50 us by default on Linux) to its minimum while the loop waits
+/// for a timer. Timers are more exact, and each such wait makes three more system calls.
 pub const LOOP_TIMER_SLACK: u32 = 32;
 
-/// What loop_new_with can change. Zero means the usual in every field; set it all to zero,
-/// then `size`, then what you want. Later versions add fields at the end.
+/// The options of loop_new_with. Zero means the default in every field. Set the whole struct to
+/// zero, then `size`, then what you want to change. Later versions add fields at the end.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct LoopOptions {
     /// sizeof(loop_options_t)
     pub size: u32,
-    /// LOOP_STRICT_POLL | LOOP_BOUND | ...
+    /// LOOP_STRICT_POLL | LOOP_BOUND | ..., or 0.
     pub flags: u32,
-    /// While callbacks stay ready, the kernel is asked for descriptor events at least this
-    /// often (default 50 us) and not necessarily every turn: a system call costs more than
-    /// twenty callbacks. Due timers and posts of other threads are looked for every turn.
+    /// How long the turns of a run may skip the poll for descriptor events while callbacks stay
+    /// ready, in nanoseconds (default 50 us). A system call costs more than twenty callbacks. Due
+    /// timers and posts of other threads are collected in every turn all the same.
     pub poll_gap_ns: u64,
-    /// The most descriptor events taken from the kernel at once (default 1,024, at most
-    /// 1,048,576; loop_next_events with a larger capacity takes more). The memory for more than
-    /// 1,024, 12 bytes each, is taken when so many descriptors are watched.
+    /// The most descriptor events that one turn takes from the kernel (default 1,024, at most
+    /// 1,048,576). A loop_next_events with a larger capacity takes more. Above 1,024, memory for an
+    /// event (12 bytes) is allocated only when so many descriptors are watched.
     pub max_events: u32,
-    /// 0
+    /// Must be 0.
     pub reserved: u32,
-    /// Where a virtual or manual clock begins.
+    /// The first time of a virtual or manual clock, in nanoseconds.
     pub virtual_start_ns: u64,
 }
 
-/// Makes a loop.
+/// Makes a loop with the default options.
 ///
-/// Returns NULL when there is no memory or no descriptor left; loop_new_with says which.
-/// Takes two descriptors (an epoll set and an eventfd, close-on-exec), and a third (a timerfd) when
-/// it first waits for less than about 60 us. Any thread.
+/// It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
+/// waits for less than about 60 us. All are close-on-exec.
+///
+/// Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with says
+/// which. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_new() -> *mut Loop {
     keep_panics_quiet();
@@ -67,10 +71,11 @@ pub extern "C" fn loop_new() -> *mut Loop {
 
 /// Makes a loop with options and stores it in `*out`.
 ///
-/// Returns 0, or with `*out` untouched: LOOP_ENULL when a pointer is NULL, LOOP_EOPTIONS
-/// when a flag is unknown, flags contradict each other, `size` is less than 8, or a field
-/// that this version does not know is not zero; -EMFILE, -ENFILE, -ENOMEM, -ENOSPC; -EAGAIN (LOOP_BOUND:
-/// the process has no thread-specific key left). Any thread.
+/// Returns 0, or an error, and then `*out` is unchanged: LOOP_ENULL if a pointer is NULL;
+/// LOOP_EOPTIONS if a flag is unknown, two flags contradict each other, `size` is less than 8,
+/// `max_events` is too large, or a field that this version does not know is not zero; -EMFILE,
+/// -ENFILE, -ENOMEM or -ENOSPC; -EAGAIN with LOOP_BOUND if the process has no thread-specific key
+/// left. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *mut Loop) -> c_int {
     keep_panics_quiet();
@@ -160,33 +165,37 @@ pub(super) fn is_ours(place: &Location<'_>) -> bool {
     place.file().strip_prefix(crate::SOURCE_FOLDER).is_some_and(|file| !file.starts_with(".."))
 }
 
-/// Frees a loop, at any time, with whatever is still in it: all sources end, and the
-/// release functions that are owed are called, each once.
+/// Frees a loop with everything in it, at any time: all sources end, and each release function
+/// that has not been called is called once.
 ///
-/// Between runs it all happens here, and the pointer is dead when this returns. Inside a
-/// callback the loop ends as soon as the callback returns: nothing more runs, every call
-/// with the loop answers LOOP_ECLOSED from now on, the releases are called, and every run
-/// function on the stack returns LOOP_ECLOSED; when the outermost has returned, the pointer
-/// is dead. Descriptors that were watched are not touched.
+/// If the loop is at rest, this happens inside the call, and the pointer is invalid when it
+/// returns. Inside a callback, the loop is closed at once: no other callback runs, and every
+/// further call with the loop returns LOOP_ECLOSED. Every run on the stack returns LOOP_ECLOSED;
+/// the last of them calls the release functions and frees the memory, and after it the pointer is
+/// invalid.
 ///
-/// Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD or, in the wake hook, -EDEADLK (nothing happens
-/// then), or LOOP_ECLOSED when it has been freed already in this callback. Works in a forked
-/// child and after LOOP_EPANIC. Other threads must no longer use the pointer. Loop's thread.
+/// The descriptors that were watched stay open. The function works in a forked child and after
+/// LOOP_EPANIC. No other thread may use the pointer any more; a remote may be used (see
+/// loop_remote_new).
+///
+/// Returns 0, LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_ECLOSED if a callback that has not returned has
+/// freed the loop before, or -EDEADLK inside the wake hook. After an error nothing has happened.
+/// Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_free(r#loop: *mut Loop) -> c_int {
     status(drive(r#loop, Loop::close))
 }
 
-/// Sets a pointer of your own, for loop_data. It is never released.
+/// Sets a pointer of your own, which loop_data returns. The loop neither uses nor frees it.
 ///
-/// Returns 0 or an error. Loop's thread.
+/// Returns 0 or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_set_data(r#loop: *mut Loop, data: *mut c_void) -> c_int {
     status(with(r#loop, |target| target.set_data(data)))
 }
 
-/// Your pointer of loop_set_data; NULL before, and when the call is not allowed.
-/// Loop's thread.
+/// Returns the pointer that loop_set_data has set; NULL if none was set or the call is not
+/// allowed. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_data(r#loop: *mut Loop) -> *mut c_void {
     with(r#loop, Loop::data).unwrap_or(std::ptr::null_mut())

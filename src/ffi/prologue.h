@@ -1,12 +1,14 @@
 /*
  * evloop.h - an event loop for C programs and for everything that can call C
  *
- * One loop runs callbacks, one at a time: soon, after some time, when a descriptor is
- * ready, or on behalf of another thread. It owns your main loop (loop_run), or takes a slice
- * of somebody else's (loop_run_ready). The semantics are asyncio's (call_soon, call_later,
- * run_forever, level-triggered watchers), the place is libuv's.
+ * A loop runs callbacks, one at a time: in the next turn, after a delay, when a descriptor is
+ * ready, or when another thread asks for it. It can be the main loop of your program (loop_run),
+ * or it can run inside another main loop (see Embedding). The semantics are asyncio's:
+ * call_soon, call_later, run_forever, level-triggered watchers. It covers what the core of libuv
+ * covers: timers, polling, wake-ups from other threads. It has no streams, name resolution,
+ * files or processes: bring your own sockets.
  *
- * Link with -levloop. This file is the manual; it is made from the library's source.
+ * Link with -levloop. This file is the manual. It is generated from the library's source.
  *
  * A program
  *
@@ -38,78 +40,121 @@
  * }
  * ~~~
  *
+ * Terms
+ *
+ *   source    what a callback belongs to: a scheduled callback, timer, watcher, hook or operation
+ *   handle    the number that names a source (loop_handle_t)
+ *   turn      one pass of the loop: wait, collect, run (an iteration in libuv)
+ *   run       a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
+ *             loop_next_events, from its beginning until it returns
+ *   at rest   no run of the loop is on any thread's stack
+ *   nested    a run that was started by a callback of another run of the same loop
+ *   host      code that owns the main loop and runs this loop inside it
+ *
  * One turn
  *
- *   1. wait     nothing ready? wait for descriptors, timers, other threads
- *   2. collect  descriptors' events, then due timers, then other threads' posts,
- *               behind what is in the ready queue already
- *   3. run      the snapshot: exactly what is ready now, in that order, one at a time
+ *   1. wait     if nothing is ready: wait for descriptors, timers and other threads
+ *   2. collect  append to the ready queue: descriptor events, then due timers, then the posts of
+ *               other threads (callbacks that were scheduled before are in the queue already)
+ *   3. run      run the snapshot: the callbacks that are in the queue now, in order, one at a time
  *
- * What a callback schedules runs in the next turn, so a chain of callbacks cannot keep
- * timers or descriptors from being served. While callbacks stay ready, the wait does not
- * block; it may be left out for up to 50 us (see poll_gap_ns). Within step 2 descriptors come
- * in the kernel's order, the watchers of one descriptor in the order of their making, timers
- * by (deadline, order of scheduling), posts in the order of their arrival.
+ * A callback that is scheduled during step 3 runs in the next turn. So a chain of callbacks that
+ * schedule each other cannot starve timers or descriptors.
+ *
+ * The order within step 2: descriptor events come in the kernel's order, the watchers of one
+ * descriptor in the order in which they were made, timers by deadline and then by the order in
+ * which they were scheduled, posts in the order in which they arrived.
+ *
+ * If callbacks are ready, step 1 polls the kernel without blocking. Between the turns of one run
+ * the loop may skip that poll for up to 50 us, because a system call costs more than twenty
+ * callbacks (see poll_gap_ns).
  *
  * Threads
  *
- * A loop is used by one thread at a time; that thread runs all callbacks. A loop at rest may
- * be handed to another thread. "Loop's thread" in a function's description means: the
- * thread that runs the loop, or any one while it rests. A call from a wrong thread while it
- * runs is LOOP_EWRONGTHREAD and does nothing. "Any thread" means any, at any time until
- * loop_free; functions that a signal handler may call say so. Loops share nothing with each
- * other: have as many as you like. After fork, a child's calls answer LOOP_EFORKED, until it calls
- * loop_after_fork; it may also loop_free, which leaves the parent's loop alone.
+ * One thread at a time uses a loop. The thread that runs it calls all its callbacks. A loop at
+ * rest may be handed to another thread. Loops share nothing: have as many as you like, on as
+ * many threads.
+ *
+ * Each function says which thread may call it. "Loop's thread": the thread that runs the loop;
+ * if the loop is at rest, any thread, as long as no other thread uses the loop at the same time.
+ * A call from another thread during a run returns LOOP_EWRONGTHREAD and does nothing. "Any
+ * thread": at any time until loop_free. A function that a signal handler may call says so.
+ *
+ * In a forked child every call with the parent's loop returns LOOP_EFORKED until the child calls
+ * loop_after_fork. The child may also call loop_free, which does not disturb the parent's loop.
  *
  * Ownership
  *
- * You own what you pass in: arguments, descriptors, names (copied). The loop owns what it
- * makes; loop_free frees all of it. A source is known by a number that goes stale when it
- * ends, never by a pointer that dangles. If an argument has to be freed when its source
- * ends, give the source a release function (loop_set_release): it is called exactly once,
- * never under your feet inside loop_cancel, but between two turns, and not before the source's
- * own callback has returned.
+ * You own what you pass in: arguments and descriptors. Names are copied. The loop owns what it
+ * makes, and loop_free frees all of it. You know a source by its handle, a number. When the
+ * source ends, its handle becomes stale and every use of it returns LOOP_ESTALE: it cannot
+ * dangle.
  *
- * Calling back from a callback
+ * If an argument must be freed when its source ends, give the source a release function with
+ * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
+ * at the next boundary between two turns of the innermost run, and not while a callback of the
+ * same source is on the stack. If the loop is at rest, the release is work for the next run, and
+ * a host is notified.
  *
- * Everything is allowed: scheduling, cancelling oneself and others, re-scheduling, closing
- * descriptors, running the loop again, freeing it. After loop_cancel has returned 0, the
- * callback will not run, even if it was ready already.
+ * What a callback may do
+ *
+ * A callback may do everything: schedule, cancel itself and others, reschedule, close
+ * descriptors, run the loop again (see Run), free the loop. After loop_cancel has returned 0,
+ * the callback of the cancelled source will not run, even if it was ready already. There is no
+ * close callback to wait for.
  *
  * Time
  *
- * Nanoseconds in uint64_t, on the monotonic clock. Timers never fire early. A delay counts
- * from the moment of the call, not from the beginning of the turn. For tests, a loop can
- * have a clock of its own (LOOP_VIRTUAL_CLOCK, LOOP_MANUAL_CLOCK).
+ * All times are nanoseconds in a uint64_t, on the monotonic clock. Timers never fire early. A
+ * delay counts from the moment of the call, not from the beginning of the turn. For tests, a
+ * loop can have a clock of its own (LOOP_VIRTUAL_CLOCK, LOOP_MANUAL_CLOCK).
  *
  * Errors
  *
- * A negative number is an error, in every function: -errno, or a LOOP_E... code; nothing has
- * changed then. loop_strerror and loop_error_name explain. The library never exits, aborts or
- * prints; NULL loops, stale handles, closed descriptors and wrong threads are codes, not
- * crashes. What cannot be found out: a pointer to a loop that has been freed.
+ * In every function a negative result is an error: -errno for an error of the system, or a
+ * LOOP_E... code. A function that returns an error has changed nothing, unless its description
+ * says otherwise. loop_strerror and loop_error_name translate the codes.
+ *
+ * The library never exits, aborts or prints. NULL loops, stale handles, closed descriptors and
+ * calls from wrong threads return codes. One mistake cannot be detected: the use of a pointer to
+ * a loop that has been freed.
+ *
+ * The usual errors
+ *
+ * LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED, LOOP_EPANIC and
+ * LOOP_ELIMIT, and -ENOMEM from the system. "Or one of the usual errors" in a function's
+ * description means those of them that can apply to it. Other errors are listed with each
+ * function.
+ *
+ *   LOOP_ENULL         the loop, or another pointer that must not be NULL, is NULL
+ *   LOOP_ENOCALLBACK   the callback is NULL (allowed in pull mode)
+ *   LOOP_EWRONGTHREAD  another thread runs the loop, or the loop is bound to another thread
+ *   LOOP_EFORKED       this is a forked child, and it has not called loop_after_fork
+ *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet
+ *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
+ *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
+ *   -ENOMEM            there is no memory for a new source or a larger table
  *
  * Exceptions
  *
- * A C++ exception may leave any callback and hook (not a release function). It passes through
- * the run call to its caller; the callback that threw counts as run, what was ready after it
- * is still ready, and the loop can be run again. Out of the wake hook it passes to whoever brought
- * the work. longjmp, pthread_exit and
- * pthread_cancel out of a callback are not supported.
+ * A C++ exception may leave a callback or a hook, but not a release function. It passes through
+ * the run call to the caller of that. The callback that threw counts as run. What was ready
+ * after it stays ready, and the loop can be run again. An exception that leaves the wake hook
+ * passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
+ * pthread_cancel is not supported.
  *
  * Costs
  *
- * Scheduling, cancelling and finding a source take constant time (timers: a timing wheel).
- * After warm-up none of it calls the allocator; memory grows in blocks that never move, and
- * goes back slowly after a burst. A timer takes 53 bytes, a watcher about 75. A
- * descriptor's interest is told to the kernel at most once per wait. There is no thread, no
- * signal handler, no environment variable and no global state that you could notice.
+ * To schedule, cancel or find a source takes constant time (timers are in a timing wheel). After
+ * warm-up none of it allocates memory. Memory grows in blocks that never move, and is given back
+ * slowly after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a descriptor's
+ * interest are joined: the kernel is asked at most once per descriptor and wait. The library
+ * makes no threads, installs no signal handlers, reads no environment variables and has no
+ * global state that you could notice.
  *
- * A call takes at most 8 KB of the stack, and mostly less than 2 KB, beside what your callbacks
- * take; each nested run is a further call. A loop lives on a thread of PTHREAD_STACK_MIN
- * bytes and in a fiber of 16 KB.
- *
- * Not here: streams, name resolution, files, processes. Bring your own sockets.
+ * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
+ * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a
+ * fiber of 16 KB.
  */
 #ifndef EVLOOP_H
 #define EVLOOP_H

@@ -1,36 +1,43 @@
-//! A run call makes turns. One turn waits for descriptors, timers and other threads if
-//! nothing is ready, collects what has become ready, and runs exactly the callbacks that
-//! were ready then (the *snapshot*), in order; what they schedule is for the next turn.
+//! A run makes turns. One turn waits for descriptors, timers and other threads if nothing is
+//! ready, collects what has become ready, and runs the callbacks that are ready then (the
+//! *snapshot*), in order. What these schedule is for the next turn.
 //!
-//! A callback may make a run call: the run nests. First the rest of the outer snapshot
-//! runs, with what has been scheduled since, then turns follow as usual. A source whose callback is on the stack is delivered
-//! again like any other (pause it with loop_watch_update if you do not want that).
+//! Runs nest: a callback may call a run function, for example for a modal dialog. The nested run
+//! first runs the rest of the outer snapshot and what has been scheduled since, then its turns go
+//! on as usual. A source whose callback is on the stack is reported again like any other. If you
+//! do not want that, pause a watcher with loop_watch_update before you start the nested run.
 //!
-//! Errors of all run functions: LOOP_ENULL, LOOP_EWRONGTHREAD, LOOP_EFORKED, LOOP_ECLOSED
-//! (a callback freed the loop: the pointer is dead unless this run is nested), LOOP_EPANIC,
-//! LOOP_ELIMIT (1,000 nested runs), and what the system says when it cannot wait
-//! (-ENOMEM, -ENOSPC): nothing is lost then, and the loop can be run again.
+//! If a host's main loop runs inside the callback instead, see loop_flush.
+//!
+//! Errors of all run functions: the usual errors, LOOP_EPULL for a loop in pull mode, and -ENOSPC
+//! if the system cannot wait. LOOP_ECLOSED means that a callback has freed the loop: after the
+//! outermost run has returned it, the pointer is invalid. After -ENOMEM or -ENOSPC nothing is
+//! lost, and the loop can be run again.
 
 use super::{drive, get, number, status, with};
 use crate::event_loop::{Ended, Loop};
 use std::ffi::c_int;
 
-/// Runs until loop_stop.
+/// Runs the loop until loop_stop.
 ///
-/// Also with nothing to do: then it waits, for other threads or a signal handler. Returns 0
-/// when it was stopped (with a manual clock also when nothing is ready), or an error. Any
-/// thread may call it on a loop that is at rest; the loop is that thread's until it returns.
+/// If there is nothing to do, it waits, since another thread or a signal handler may still bring
+/// work.
+///
+/// Returns 0 if it was stopped (with a manual clock also if nothing is ready), or an error. Any
+/// thread, if the loop is at rest; the thread owns the loop until the call returns.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_run_forever(r#loop: *mut Loop) -> c_int {
     number(drive(r#loop, Loop::run_forever).map(|_| 0))
 }
 
-/// Runs until loop_stop, or until nothing is left that could ever run.
+/// Runs the loop until loop_stop, or until nothing is left that could run.
 ///
-/// What keeps it going: callbacks that are ready, timers, watchers (paused ones too), posts
-/// of other threads. What does not: hooks, and sources with loop_unref. Returns 0 when it
-/// was stopped (with a manual clock also when nothing is ready), 1 when nothing is left (at
-/// once, if there is nothing to begin with), or an error. Threads as loop_run_forever.
+/// These keep it running: callbacks that are ready, armed timers, operations, watchers (paused
+/// ones, too), posts of other threads, and remotes. Hooks do not, nor do sources with loop_unref.
+///
+/// Returns 0 if it was stopped (with a manual clock also if nothing is ready), 1 if nothing is
+/// left (immediately, if there was nothing to begin with), or an error. Threads: see
+/// loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_run(r#loop: *mut Loop) -> c_int {
     number(drive(r#loop, Loop::run).map(|ended| match ended {
@@ -39,71 +46,76 @@ pub unsafe extern "C-unwind" fn loop_run(r#loop: *mut Loop) -> c_int {
     }))
 }
 
-/// Makes one turn that waits `timeout_ns` at the longest; 0 does not wait, a negative
-/// number waits without limit.
+/// Makes one turn that waits at most `timeout_ns` nanoseconds. 0 does not wait, a negative number
+/// waits without limit.
 ///
-/// The wait ends when something is ready, when the time is over, or by loop_wake; a
-/// signal does not end it. The limit belongs to the wait, not to the callbacks. Returns the
-/// number of callbacks run (0 when the time was over), or an error. A loop_stop meanwhile is
-/// used up by it. Threads as loop_run_forever.
+/// The wait ends when something is ready, when the time is over, or by loop_wake or loop_stop. A
+/// signal does not end it. The limit is for the wait only, callbacks may take longer. A loop_stop
+/// that is pending or comes during the turn is consumed by it.
+///
+/// Returns the number of callbacks that ran (0 if the time was over), or an error. Threads: see
+/// loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_run_once(r#loop: *mut Loop, timeout_ns: i64) -> c_int {
     number(drive(r#loop, |target| target.run_once(u64::try_from(timeout_ns).ok())))
 }
 
-/// Makes turns that never wait, until nothing is ready or `budget_ns` are over: a game's
-/// slice of each frame.
+/// Makes turns that do not wait, until nothing is ready or `budget_ns` nanoseconds are over. A
+/// game calls it once a frame.
 ///
-/// The budget is looked at after each callback, so it is exceeded by one callback at the
-/// most, and one callback runs even with 0. What is left over stays first in the queue, in
-/// order. UINT64_MAX: no budget. Returns the number of callbacks run, or an error. A
-/// loop_stop ends it after the snapshot. Threads as loop_run_forever.
+/// The clock is checked after each callback. So the budget is exceeded by at most one callback,
+/// and one callback runs even with a budget of 0. Callbacks that are left over stay first in the
+/// queue, in order. UINT64_MAX means no budget. A loop_stop ends it after the snapshot.
+///
+/// Returns the number of callbacks that ran, or an error. Threads: see loop_run_forever.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_run_ready(r#loop: *mut Loop, budget_ns: u64) -> c_int {
     number(drive(r#loop, |target| target.run_ready(budget_ns)))
 }
 
-/// Ends the innermost run when its present snapshot has run, as in asyncio.
+/// Ends the innermost run after its current snapshot has run, as in asyncio.
 ///
-/// With no run on the stack it is remembered: the next run makes one turn that does not
-/// wait, and returns. Several calls before that count as one. A run that ends by an exception has
-/// used it up as well. A callback that runs the loop (a dialog) makes another run the innermost:
-/// see loop_stop_all. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal
-/// handlers too.
+/// If the loop is at rest, the request is remembered: the next run makes one turn that does not
+/// wait, and returns. Several requests before that count as one. A run that ends by an exception
+/// consumes the request as well. In a nested run (a dialog) only that run ends: see
+/// loop_stop_all.
+///
+/// Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_stop(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::stop))
 }
 
-/// Ends every run on the stack, each when its present snapshot has run: the program shall end while
-/// a callback runs the loop (a dialog).
+/// Ends every run on the stack, each after its current snapshot has run. Use it to end the
+/// program while a callback runs the loop (a dialog).
 ///
-/// The runs end one after the other, from the innermost outwards, as each comes between two turns.
-/// A run that a callback begins after one of them has ended ("save before you go?") is not
-/// ended. With no run on the stack it is remembered, as loop_stop is. Returns 0, LOOP_ENULL,
-/// LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
+/// The runs end one after the other, the innermost first, each between two of its turns. A run
+/// that a callback starts after one of them has ended ("Save before you quit?") is not ended. If
+/// the loop is at rest, the request is remembered as with loop_stop.
+///
+/// Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_stop_all(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::stop_all))
 }
 
-/// How many run calls of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
-/// callback of a nested run.
-///
-/// Returns the number or an error (LOOP_EWRONGTHREAD: it runs, elsewhere). Loop's thread.
+/// Returns how many runs of this loop are on the stack: 0 at rest, 1 in a callback, 2 in a
+/// callback of a nested run; or one of the usual errors (LOOP_EWRONGTHREAD: another thread runs
+/// it). Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_is_running(r#loop: *mut Loop) -> c_int {
     number(with(r#loop, Loop::depth))
 }
 
-/// Would loop_run go on? 1 or 0, or an error. Loop's thread.
+/// Returns whether loop_run would go on: 1 or 0, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_has_work(r#loop: *mut Loop) -> c_int {
     number(with(r#loop, Loop::has_work).map(i32::from))
 }
 
-/// May the calling thread use the loop now? 1 when it runs or may run it, 0 when another
-/// thread runs it or it is bound to another; or another error. Any thread.
+/// Returns whether the calling thread may use the loop now: 1 if it runs the loop or the loop is
+/// at rest, 0 if another thread runs the loop or it is bound to another thread; or one of the
+/// usual errors. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_in_thread(r#loop: *mut Loop) -> c_int {
     number(get(r#loop).and_then(Loop::is_in_thread).map(i32::from))

@@ -1,6 +1,8 @@
-//! What other threads may call: the functions of this section, loop_stop, loop_stop_all, loop_clock
-//! and loop_in_thread. With the loop itself they must be sure that it is not freed meanwhile; a
-//! *remote* is a sender that may outlive it.
+//! What other threads may call: the functions of this section (but for loop_remote_new),
+//! loop_stop, loop_stop_all, loop_clock and loop_in_thread.
+//!
+//! A thread that calls them with the loop must be sure that the loop is not freed at the same
+//! time. If it cannot be sure, it uses a *remote*: a sender that may outlive the loop.
 
 use super::{callback, get, release, status, types, with};
 use crate::error::{Error, Result};
@@ -10,17 +12,19 @@ use crate::event_loop::inbox::{Post, Remote};
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopReleaseCb};
 
-/// Runs a callback on the loop's thread, in the next turn: how another thread hands over a
+/// Runs a callback on the loop's thread, in the next turn. With it another thread hands over a
 /// result.
 ///
-/// Posts of one thread run in the order in which they were made; none is merged or dropped. A
-/// waiting loop is woken, with one system call for a burst of posts, and none while it is
-/// awake. `release` may be NULL; else it is called once with `arg` after the callback has run,
-/// or by loop_free if it never ran. A post keeps loop_run going.
+/// The posts of one thread run in the order in which they were made. None is merged with another
+/// or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
+/// awake needs none. A post keeps loop_run going.
 ///
-/// Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
-/// LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED, -ENOMEM. Any thread, the loop's own too; not
-/// in signal handlers.
+/// `release` may be NULL. Otherwise it is called once with `arg`: after the callback has run, or
+/// by loop_free if it did not run.
+///
+/// Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED or -ENOMEM.
+/// After an error you still own `arg`, and release is not called. Any thread, the loop's own too,
+/// but no signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_call_soon_threadsafe(
     r#loop: *mut Loop,
@@ -32,32 +36,38 @@ pub unsafe extern "C-unwind" fn loop_call_soon_threadsafe(
     status(get(r#loop).and_then(post))
 }
 
-/// Ends the loop's wait: the turn goes on with what there is. If the loop does not wait now, the
-/// next time it asks the kernel does not block.
+/// Ends the loop's wait: the turn goes on with what is ready. If the loop is not waiting, its
+/// next poll of the kernel does not block.
 ///
-/// Several calls before that count as one. Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any
-/// thread, signal handlers too; errno is left alone.
+/// Several calls before that count as one. errno is not changed.
+///
+/// Returns 0, LOOP_ENULL, LOOP_ECLOSED or LOOP_EFORKED. Any thread, signal handlers too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
     status(get(r#loop).and_then(Loop::wake))
 }
 
-/// Makes a remote: a sender for other threads that may outlive the loop, after which it answers
-/// LOOP_ECLOSED.
+/// Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
+/// freed, the remote's functions return LOOP_ECLOSED.
 ///
-/// Any number of threads may use one remote at once. As long as it exists it keeps loop_run
-/// going: results may come. (In a forked child it does not: see loop_after_fork.) Returns NULL when the call is not allowed or there is no memory.
-/// Loop's thread.
+/// Any number of threads may use one remote at the same time. As long as it exists it keeps
+/// loop_run going, because posts may come. A remote that was inherited by fork works in the child
+/// after loop_after_fork, but does not keep loop_run going there: the thread that would have
+/// posted is the parent's.
+///
+/// Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
+/// loop_remote_free. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
     with(r#loop, Loop::remote).map_or(std::ptr::null_mut(), Box::into_raw)
 }
 
-/// Like loop_call_soon_threadsafe, through a remote; safe also while the loop is being freed, and
-/// afterwards.
+/// Runs a callback on the loop's thread, through a remote. It is like loop_call_soon_threadsafe,
+/// but also allowed while the loop is being freed, and afterwards.
 ///
-/// Returns 0, or an error, and then nothing was taken and release is not called: LOOP_ENULL,
-/// LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed), LOOP_EFORKED, -ENOMEM. Any thread.
+/// Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_ECLOSED (the loop has been freed),
+/// LOOP_EFORKED or -ENOMEM. After an error you still own `arg`, and release is not called. Any
+/// thread, but no signal handler.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_remote_call_soon(
     remote: *mut Remote,
@@ -71,8 +81,9 @@ pub unsafe extern "C-unwind" fn loop_remote_call_soon(
     status(remote.and_then(|remote| remote.post(Post { callback: callback(cb, arg), release })))
 }
 
-/// Frees a remote; its last use. Posts that it made are not affected. Returns 0 or LOOP_ENULL. Any
-/// thread.
+/// Frees a remote. No thread may use it after that. Its posts still run.
+///
+/// Returns 0 or LOOP_ENULL. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_remote_free(remote: *mut Remote) -> c_int {
     if remote.is_null() {

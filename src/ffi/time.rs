@@ -1,41 +1,44 @@
-//! Times are nanoseconds of CLOCK_MONOTONIC, which counts from an arbitrary point and stops
-//! while the machine is suspended; with LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are the
-//! loop's own.
+//! Times are nanoseconds of CLOCK_MONOTONIC, which counts from an arbitrary point and stops while
+//! the machine is suspended. With LOOP_VIRTUAL_CLOCK or LOOP_MANUAL_CLOCK they are on the loop's
+//! own clock.
 
 use super::{change, get, status, with};
 use crate::event_loop::Loop;
 use std::ffi::c_int;
 
-/// A microsecond.
+/// A microsecond in nanoseconds.
 #[allow(clippy::unnecessary_cast, reason = "cbindgen then writes a number that is as wide in C")]
 pub const LOOP_US: u64 = 1_000 as u64;
-/// A millisecond: `20 * LOOP_MS`.
+/// A millisecond in nanoseconds. Write `20 * LOOP_MS`.
 #[allow(clippy::unnecessary_cast, reason = "as above")]
 pub const LOOP_MS: u64 = 1_000_000 as u64;
-/// A second.
+/// A second in nanoseconds.
 #[allow(clippy::unnecessary_cast, reason = "as above")]
 pub const LOOP_SECOND: u64 = 1_000_000_000 as u64;
 
-/// Never, as a signed time.
+/// What loop_timeout and loop_remaining return for never.
 pub const LOOP_NEVER: i64 = i64::MAX;
 
-/// The time of this turn: the clock is read on first use in it and stays. Between runs it is
-/// loop_clock. 0 when the call is not allowed. Loop's thread.
+/// Returns the time of this turn. The clock is read when this is first called in a turn; later
+/// calls in the turn return the same. At rest it is like loop_clock. 0 if the call is not
+/// allowed. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_now(r#loop: *mut Loop) -> u64 {
     with(r#loop, Loop::now).unwrap_or(0)
 }
 
-/// The time, read now. 0 when the loop is NULL or freed in this callback. Any thread.
+/// Returns the time, read now. 0 if the loop is NULL, was freed in a callback that has not
+/// returned, or is the parent's (see loop_after_fork). Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_clock(r#loop: *mut Loop) -> u64 {
     get(r#loop).map_or(0, Loop::clock)
 }
 
-/// Moves a virtual or manual clock forward; what becomes due runs in the next turn.
+/// Moves a virtual or manual clock forward by `ns` nanoseconds. Timers that are due then run in
+/// the next turn.
 ///
-/// Returns 0, LOOP_ECLOCK on a loop whose clock is the system's, or another error. Loop's
-/// thread, inside callbacks too.
+/// Returns 0, LOOP_ECLOCK if the loop uses the system's clock, or one of the usual errors. Loop's
+/// thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn loop_advance(r#loop: *mut Loop, ns: u64) -> c_int {
     status(change(r#loop, |target| target.advance(ns)))

@@ -23,6 +23,7 @@ static struct counts {
 } counted;
 
 static void (*when_asleep)(void); /* called once inside the next wait that may block */
+static void (*after_clock)(clockid_t clock, struct timespec *time); /* called with what a clock said */
 
 static void count_wait(int may_block) {
   void (*call)(void) = when_asleep;
@@ -118,7 +119,9 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
   int (*real)(clockid_t, struct timespec *);
   FIND_REAL(real, "clock_gettime");
   counted.clocks += clock == CLOCK_MONOTONIC;
-  return real(clock, time);
+  int result = real(clock, time);
+  if (after_clock != NULL) after_clock(clock, time);
+  return result;
 }
 
 static inline void count_from_here(void) {

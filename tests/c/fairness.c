@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* What starves never comes, and the alarm ends the test. */
 __attribute__((constructor)) static void hang_guard(void) { alarm(60); }
 
 /* A chain link schedules the next one, for ever; after a while it makes the fd
@@ -16,13 +17,11 @@ static struct chain {
   int links, fd_calls, timer_calls;
   int wanted; /* calls of others to wait for */
   int fds[2];
-  uint64_t give_up;
 } chain;
 
 static void link_run(loop_t *loop, void *arg) {
   (void)arg;
   if (++chain.links == 1000) CHECK_EQ(write(chain.fds[1], "x", 1), 1);
-  CHECK(check_clock() < chain.give_up); /* the others starve */
   chain.next(loop);
 }
 
@@ -59,7 +58,7 @@ static void check_chain(void (*next)(loop_t *loop), uint32_t flags, int timers) 
   loop_options_t options = {sizeof options, flags, 0, 0, 0, 0};
   loop_t *loop;
   CHECK_EQ(loop_new_with(&options, &loop), 0);
-  chain = (struct chain){next, 0, 0, 0, 1 + timers, {-1, -1}, check_clock() + MS(5000)};
+  chain = (struct chain){next, 0, 0, 0, 1 + timers, {-1, -1}};
   CHECK_EQ(pipe(chain.fds), 0);
   CHECK(loop_watch_fd(loop, chain.fds[0], LOOP_READABLE, on_fd, NULL) > 0);
   for (int i = 1; i <= timers; i++) CHECK(loop_call_later(loop, MS(i), on_timer, NULL) > 0);
@@ -126,7 +125,6 @@ static void on_writable(loop_t *loop, int fd, uint32_t events, void *arg) {
     flood.soon_asked_at = flood.calls;
     CHECK(loop_call_soon(loop, soon_in_flood, NULL) > 0);
   }
-  CHECK(check_clock() < flood.deadline + MS(5000)); /* the timer starves */
 }
 
 TEST(a_flood_of_ready_fds_against_a_timer) {

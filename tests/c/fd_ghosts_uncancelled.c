@@ -1,9 +1,11 @@
+/* link: -rdynamic -lpthread -ldl */
 /* Law 7, ghosts whose watcher nobody cancels: the descriptor is closed, its file
  * lives on in a duplicate and goes on reporting. The library finds it out after
  * a number of reports; from then on the watcher is silent, and everybody else's
  * watching goes on in the set that was renewed. */
 #define _GNU_SOURCE 1
 #include "check.h"
+#include "count_syscalls.h"
 #include "fd_support.h"
 
 #include <sys/eventfd.h>

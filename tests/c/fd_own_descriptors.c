@@ -110,6 +110,7 @@ TEST(a_forked_childs_loop_takes_no_number) {
     CHECK_EQ(loop_after_fork(loop), 0);
     wait_shortly(loop);
     CHECK(!is_open(free_number));
+    CHECK_EQ(loop_free(loop), 0);
     _exit(0);
   }
   int status;

@@ -1,9 +1,11 @@
+/* link: -rdynamic -lpthread -ldl */
 /* Descriptors that are neither sockets nor pipes: each is watched like those,
  * told as long as it is ready, and left with the flags that it had. And
  * blocking descriptors, which never block when the loop has said they are
  * ready. */
 #define _GNU_SOURCE 1
 #include "check.h"
+#include "count_syscalls.h"
 #include "fd_support.h"
 
 #include <fcntl.h>

@@ -1,9 +1,11 @@
+/* link: -rdynamic -lpthread -ldl */
 /* Law 7, what the kernel cannot watch: regular files, directories, /dev/null.
  * Without LOOP_ALWAYS they are -EPERM, with it they are ready once every turn,
  * as poll(2) has it; nobody is starved, and the number is as good as any
  * other when the file is closed. */
 #define _GNU_SOURCE 1
 #include "check.h"
+#include "count_syscalls.h"
 #include "fd_support.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* link: -rdynamic -lpthread -ldl */
 /* The kernel's limit of watched descriptors (ENOSPC): a refused watch changes
  * nothing, a run that cannot watch says so and loses nothing, and all goes on
  * when there is room. The limit is for all users, so it is lowered for a moment,
@@ -5,6 +6,7 @@
  * takes root to do this; others skip it. One process at a time does it. */
 #define _GNU_SOURCE 1
 #include "check.h"
+#include "count_syscalls.h"
 #include "fd_support.h"
 
 #include <fcntl.h>

@@ -66,8 +66,10 @@ TEST(two_ghosts_at_once_wake_the_host_a_few_times) {
   copies[1] = make_ghost();
   CHECK(serve(MS(200)) <= 10);
   put_byte(fds[1]);
-  CHECK_EQ(is_readable(host_fd), 1);
-  CHECK_EQ(loop_run_once(loop, 0), 1);
+  while (reads == 0) { /* at the latest when the set is renewed */
+    wait_readable(host_fd);
+    CHECK(loop_run_once(loop, 0) >= 0);
+  }
   CHECK_EQ(reads, 1);
   close_pair(copies);
   end(fds);

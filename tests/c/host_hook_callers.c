@@ -30,13 +30,14 @@ static void all_inside_then_out(int threads) {
   loop = new_loop(0);
   runs = refused = 0;
   CHECK_EQ(pthread_barrier_init(&inside, NULL, 2), 0);
-  CHECK_EQ(pthread_barrier_init(&leave, NULL, (unsigned)threads), 0);
+  CHECK_EQ(pthread_barrier_init(&leave, NULL, (unsigned)threads + 1), 0);
   CHECK_EQ(loop_set_wake_hook(loop, hook, &refused), 0);
   for (int i = 0; i < threads; i++) {
     thread[i] = start_thread(post, &runs);
     pthread_barrier_wait(&inside);
     CHECK_EQ(loop_run_ready(loop, UINT64_MAX), 1); /* which arms it again */
   }
+  pthread_barrier_wait(&leave); /* the loop rests by now */
   for (int i = 0; i < threads; i++) join_thread(thread[i]);
   CHECK_EQ(refused, threads);
   CHECK_EQ(loop_set_wake_hook(loop, NULL, NULL), 0);

@@ -130,14 +130,6 @@ static inline void check_child(pid_t child) {
 
 static inline void in_child(void (*body)(void)) { check_child(start_child(body)); }
 
-/* What the process has used of all its CPUs. */
-static inline uint64_t cpu_time(void) {
-  struct rusage used;
-  CHECK_EQ(getrusage(RUSAGE_SELF, &used), 0);
-  return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * NS_PER_SEC +
-         US(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-}
-
 /* Pseudo-random numbers, the same in every run; a state for each thread. */
 static inline uint64_t next_random(uint64_t *state) {
   *state += 0x9e3779b97f4a7c15u;

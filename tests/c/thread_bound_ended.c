@@ -10,12 +10,12 @@ static int runs, released;
 static void *bind_here(void *arg) {
   loop = new_loop(LOOP_BOUND);
   CHECK_EQ(loop_in_thread(loop), 1);
-  loop_handle_t timer = loop_call_later(loop, MS(1), count_run, &runs);
+  CHECK(loop_call_soon(loop, count_run, &runs) > 0);
+  CHECK_EQ(loop_run_once(loop, 0), 1);
+  loop_handle_t timer = loop_call_later(loop, MS(1), count_run, &runs); /* after the run: it must not fire there */
   CHECK(timer > 0);
   CHECK_EQ(loop_set_release(loop, timer, count_release), 0);
   CHECK_EQ(loop_set_arg(loop, timer, &released), 0);
-  CHECK(loop_call_soon(loop, count_run, &runs) > 0);
-  CHECK_EQ(loop_run_once(loop, 0), 1);
   CHECK_EQ(loop_in_thread(loop), 1);
   return arg;
 }

@@ -80,10 +80,8 @@ TEST(waits_without_end) {
     loop_t *loop = new_loop(0);
     CHECK(loop_call_later(loop, extremes[i], count_run, &early) > 0);
     pthread_t thread = start_thread(wake_later, loop);
-    uint64_t begin = check_clock();
     int64_t limits[] = {INT64_MAX, INT64_MAX - 1, INT64_MIN, -1};
     CHECK_EQ(loop_run_once(loop, limits[i % 4]), 0);
-    CHECK(check_clock() - begin < 20 * (uint64_t)NS_PER_SEC);
     join_thread(thread);
     CHECK(loop_call_soon(loop, count_run, &runs) > 0);
     CHECK_EQ(loop_run_ready(loop, UINT64_MAX), 1);

@@ -257,7 +257,7 @@ impl Bytes<'_> {
             bound: bits % 8 == 7,
             closes,
             dups,
-            forks: !pull && !system && closes == dups && bits / 8 % 4 == 3,
+            forks: !pull && !system && !closes && !dups && bits / 8 % 4 == 3,
             start: [0, 0, 0, 1_000_000, 1 << 40, 1 << 62, u64::MAX - 1000][self.below(7)],
             fuel: FUEL,
         }

@@ -355,12 +355,19 @@ impl Poller {
             Known::Same => true,
             Known::Other => false,
             // Closed before the fork, or removed after it by the parent, who has no use for it.
-            Known::Nothing => self.removals.may_be_others(),
+            Known::Nothing => self.may_be_inherited(change),
             Known::Unknown => {
                 // An ADD that the parent takes no notice of, and that is taken back at once.
-                self.is_registered(own(change.fd, TIMER_TOKEN)) == Ok(true) || self.removals.may_be_others()
+                self.is_registered(own(change.fd, TIMER_TOKEN)) == Ok(true) || self.may_be_inherited(change)
             }
         }
+    }
+
+    /// Returns whether the parent may have removed the registration, and the number means a file
+    /// that can be registered. (A set that is made for this tells.)
+    fn may_be_inherited(&self, change: Change) -> bool {
+        let can_be_registered = || new_set().is_ok_and(|probe| control(&probe, change).is_ok());
+        self.removals.may_be_others() && can_be_registered()
     }
 
     /// In a forked child, after [`Waker::renew`]: sets of its own, with these registrations. The

@@ -198,7 +198,15 @@ impl Laws<'_> {
 
     /// A watcher of what is behind the number now.
     fn attach(&mut self, slot: usize, mask: u32) -> Result<Watch, i64> {
-        let file = self.files.file(slot).ok_or(EBADF)?;
+        let Some(file) = self.files.file(slot) else {
+            // The library has found out that the number is closed.
+            for source in 0..self.sources.len() {
+                if self.any_watch(source).is_some_and(|watch| watch.slot == slot) {
+                    self.detach(source);
+                }
+            }
+            return Err(EBADF);
+        };
         let always = self.files.is_unwatchable(slot);
         if always && mask & ALWAYS == 0 {
             return Err(EPERM);

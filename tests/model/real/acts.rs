@@ -1,7 +1,7 @@
 //! What a program can do to the library: one arm an operation.
 
 use super::{HERE, Real, done, here, idle, plain_function, ready, release_function, tick, woken};
-use crate::model::forks::{Forked, MOST_FORKS, end_real_child, fork, is_child};
+use crate::model::forks::{Forked, MOST_FORKS, fork, is_child};
 use crate::model::library::*;
 use crate::model::program::{Body, Errand, Op, Pick};
 use crate::model::trace::{Event, NO_SLOT, Outcome};
@@ -189,10 +189,6 @@ impl Real<'_> {
                 self.forked_at.set(self.trace.borrow().len());
                 // SAFETY: a loop of ours that exists.
                 let code = unsafe { (self.library.loop_after_fork)(self.on) };
-                if i64::from(code) == EBADF {
-                    // To be mended: a number that was closed may be taken for one that is inherited.
-                    end_real_child(&[]);
-                }
                 Outcome::Code(code.into())
             }
             Forked::Parent(ended, seen) => {
