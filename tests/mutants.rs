@@ -31,7 +31,10 @@ fn main() {
     let trials =
         of_today(wanted.collect()).into_iter().map(|mutant| Trial::test(mutant.name, || try_mutant(mutant)));
     let sound = Trial::test("nothing_is_broken", nothing_is_broken);
-    let mut all = vec![Trial::test("every_mutant_is_in_the_docs", every_mutant_is_in_the_docs)];
+    let mut all = vec![
+        Trial::test("every_mutant_is_in_the_docs", every_mutant_is_in_the_docs),
+        Trial::test("every_mutant_has_its_place", every_mutant_has_its_place),
+    ];
     all.extend(std::iter::once(sound).chain(trials).map(|trial| trial.with_ignored_flag(true)));
     let conclusion = libtest_mimic::run(&arguments, all);
     for line in NOTICED.lock().unwrap().iter() {
@@ -55,7 +58,8 @@ fn of_today(mut wanted: Vec<&'static Mutant>) -> Vec<&'static Mutant> {
 
 fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {
     let tree = copy_of_sources()?;
-    let (file, sound) = find(&tree.join("src"), mutant.text)?;
+    let sources = sources_below(&tree.join("src"))?;
+    let (file, sound) = find(&sources, mutant.text)?;
     fs::write(&file, sound.replace(mutant.text, mutant.instead))?;
     cargo(&tree, &["build", "--lib"]).map_err(|output| format!("it does not compile:\n{output}"))?;
     let noticed_by = match is_noticed_by_model(&tree)? {
@@ -73,6 +77,19 @@ fn every_mutant_is_in_the_docs() -> Result<(), Failed> {
     match MUTANTS.iter().map(row).find(|row| !page.contains(row.as_str())) {
         Some(row) => Err(format!("docs/model.md does not have the line {row}").into()),
         None => Ok(()),
+    }
+}
+
+/// The sources change, and a mutant whose text is gone, or has become ambiguous, tests nothing.
+fn every_mutant_has_its_place() -> Result<(), Failed> {
+    let sources = sources_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))?;
+    let misplaced = MUTANTS.iter().filter_map(|mutant| {
+        let error = find(&sources, mutant.text).err()?;
+        Some(format!("{}: {}", mutant.name, error.message().unwrap_or_default()))
+    });
+    match misplaced.collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(()),
+        some => Err(some.join("\n").into()),
     }
 }
 
@@ -105,9 +122,9 @@ fn copy_of_sources() -> Result<PathBuf, Failed> {
     Ok(tree)
 }
 
-/// The one file below a folder that contains the text, exactly once.
-fn find(folder: &Path, text: &str) -> Result<(PathBuf, String), Failed> {
-    let mut found = Vec::new();
+/// Every file below a folder, with its text.
+fn sources_below(folder: &Path) -> Result<Vec<(PathBuf, String)>, Failed> {
+    let mut sources = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
@@ -116,13 +133,22 @@ fn find(folder: &Path, text: &str) -> Result<(PathBuf, String), Failed> {
                 folders.push(path);
             } else {
                 let content = fs::read_to_string(&path)?;
-                found.extend(content.matches(text).map(|_| (path.clone(), content.clone())));
+                sources.push((path, content));
             }
         }
     }
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        count => Err(format!("its text is {count} times in the sources; see tests/mutants/list.rs").into()),
+    Ok(sources)
+}
+
+/// The one file that contains the text, exactly once.
+fn find<'a>(sources: &'a [(PathBuf, String)], text: &str) -> Result<&'a (PathBuf, String), Failed> {
+    let mut found = sources.iter().flat_map(|source| source.1.matches(text).map(move |_| source));
+    match (found.next(), found.count()) {
+        (Some(source), 0) => Ok(source),
+        (first, more) => {
+            let count = usize::from(first.is_some()) + more;
+            Err(format!("its text is {count} times in the sources; see tests/mutants/list.rs").into())
+        }
     }
 }
 

@@ -41,9 +41,9 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "2 snapshot",
         "what_a_callback_schedules_runs_in_the_same_turn",
-        "while let Some(next) = self.ready.next_before(end) {",
+        "while let Some(next) = self.sources.ready.next_before(end) {",
         "let _ = end;
-        while let Some(next) = self.ready.next_before(self.ready.end()) {",
+        while let Some(next) = self.sources.ready.next_before(self.sources.ready.end()) {",
     ),
     mutant(
         "2 order",
@@ -101,8 +101,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "4 cancel",
         "a_cancelled_ready_callback_runs",
-        "let removed = self.ready.remove_soon(sequence);",
-        "let removed = self.ready.get(sequence).and_then(Entry::as_soon);",
+        "let removed = self.sources.ready.remove_soon(sequence);",
+        "let removed = self.sources.ready.get(sequence).and_then(Entry::as_soon);",
     ),
     mutant(
         "4 cancel",
@@ -128,15 +128,32 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "6 release",
         "a_cancelled_watcher_is_never_released",
-        "        self.end_extras(removed.extras, removed.arg);
-        Ok(())",
-        "        Ok(())",
+        "self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.extras, removed.arg);",
+        "",
     ),
     mutant(
         "6 release",
-        "releases_are_made_in_nested_runs",
-        "self.depth.get() == 1 &&",
-        "self.depth.get() >= 1 &&",
+        "releases_wait_for_the_outermost_run",
+        "if !self.sources.releases.is_empty() && !self.is_closed() {",
+        "if !self.sources.releases.is_empty() && !self.is_closed() && self.runs.depth.get() == 1 {",
+    ),
+    mutant(
+        "6 release",
+        "a_nested_run_releases_what_an_outer_callback_uses",
+        "            *running = ended;
+            return true;",
+        "            let _ = running;
+            return false;",
+    ),
+    mutant(
+        "6 release",
+        "a_source_is_released_after_the_innermost_of_its_callbacks",
+        "let ended = Current { handle, extras, arg };",
+        "let ended = Current { handle, extras, arg };
+        if self.runs.current.handle() == handle {
+            self.runs.current.set(ended);
+            return true;
+        }",
     ),
     mutant(
         "7 stale events",
@@ -155,8 +172,8 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 stale events",
         "an_event_left_by_a_budget_is_told_though_it_is_over",
-        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(false),",
-        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Some(true),",
+        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Truth::Over,",
+        "age if age > self.polls.wrapping_sub(self.last_whole_poll) => Truth::Reported,",
     ),
     mutant(
         "7 one-shot",
@@ -192,15 +209,16 @@ pub const MUTANTS: &[Mutant] = &[
         "10 exceptions",
         "a_callback_that_threw_is_not_finished",
         "self.finish_current();
-        self.shared.take_stop();",
-        "self.shared.take_stop();",
+        if self.shared.is_stopping() {",
+        "if self.shared.is_stopping() {",
     ),
     mutant(
         "10 exceptions",
         "a_stop_outlives_the_run_that_an_exception_ended",
         "self.finish_current();
-        self.shared.take_stop();",
-        "self.finish_current();",
+        if self.shared.is_stopping() {",
+        "self.finish_current();
+        if self.is_closed() {",
     ),
     mutant(
         "12 threads",
@@ -224,10 +242,17 @@ pub const MUTANTS: &[Mutant] = &[
         "if self.shared.is_stopping() || is_over() {",
     ),
     mutant(
+        "13 stop",
+        "a_stop_of_all_ends_one_run_only",
+        "if asked == Stop::All {",
+        "if asked == Stop::All && self.is_closed() {",
+    ),
+    mutant("13 stop", "a_stop_of_all_ends_a_run_that_begins_later", "self.shared.take_stop_all();", ""),
+    mutant(
         "13 nested runs",
         "a_nested_run_finishes_the_callback_that_runs_it",
-        "self.depth.get() > 1 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
-        "self.depth.get() > 1_000 && self.outer.borrow().iter().any(|outer| outer.handle == handle)",
+        "self.runs.depth.get() > 1 && self.runs.outer.borrow().iter().any(|outer| outer.handle == handle)",
+        "self.runs.depth.get() > 1_000 && self.runs.outer.borrow().iter().any(|outer| outer.handle == handle)",
     ),
     mutant("13 budget", "a_spent_budget_is_overdrawn", "if is_over() {", "if count > 1 && is_over() {"),
     mutant(
@@ -240,16 +265,14 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "14 wake-ups",
         "a_post_as_a_run_ends_tells_nobody",
-        "        if self.shared.has_something() {
-            self.shared.call_hook();
-        }",
-        "",
+        "if owes_hook {",
+        "if owes_hook && on.is_closed() {",
     ),
     mutant(
         "14 wake-ups",
         "a_flush_uses_up_the_next_call_of_the_hook",
-        "if self.rests_after {",
-        "if self.rests_after && !on.is_resting.get() {",
+        "let owes_hook = on.rest();",
+        "let owes_hook = !on.host.is_resting() && on.rest();",
     ),
     mutant(
         "14 hosts",
@@ -300,26 +323,26 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "7 unwatchable",
         "a_closed_unwatchable_descriptor_stays_ready",
-        "if !is_unwatchable(watch.fd) {",
-        "if !is_unwatchable(watch.fd) && share == u32::MAX {",
+        "if !is_behind(watch.fd, *file) {",
+        "if !is_behind(watch.fd, *file) && share == u32::MAX {",
     ),
     mutant(
         "14 wake-ups",
         "work_after_cancelled_work_is_no_news",
         "let more = work && !told;",
         "let more = work && !told;
-        self.notified_work.set(told || work);",
+        self.host.notified_work.set(told || work);",
     ),
     mutant(
         "14 wake-ups",
         "loop_fd_makes_the_hook_be_called_again",
-        "if self.is_resting.get() && !self.hears_rings.get() {",
-        "if self.is_resting.get() {",
+        "if self.host.attendant.get() == Attendant::Nobody {",
+        "if self.host.is_resting() {",
     ),
     mutant(
         "run",
         "an_unref_ready_callback_keeps_the_run_going",
-        "            self.ready.set_unref(sequence, unref);",
+        "            self.sources.ready.set_unref(sequence, unref);",
         "            let _ = sequence;",
     ),
     mutant(
@@ -508,9 +531,9 @@ pub const MUTANTS: &[Mutant] = &[
         "poll_fd",
         "6 objects",
         "a_cancelled_operation_is_never_released",
-        "        self.end_parts(member.parts);
-        self.end_extras(member.extras, member.callback.arg);",
-        "        self.end_parts(member.parts);",
+        "let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.end_source(handle, member.extras, member.callback.arg);",
+        "let _ = (id, member.extras);",
     ),
     tried(
         "poll_fd",
