@@ -124,7 +124,12 @@ fn campaign(numbers: impl IntoIterator<Item = u64>, source: impl Fn(u64) -> Sour
         numbers.into_iter().all(|number| {
             more_patience(PATIENCE_SECONDS);
             progress.number.store(number, Relaxed);
-            let seen = check(&library, &source(number).program());
+            let program = source(number).program();
+            let mut seen = check(&library, &program);
+            if seen.is_err() && program.setup.system {
+                // On a busy machine all of its tries may have been doubtful.
+                seen = check(&library, &program);
+            }
             progress.programs.fetch_add(1, Relaxed);
             progress.seen.fetch_add(*seen.as_ref().unwrap_or(&0) as u64, Relaxed);
             seen.is_ok()
