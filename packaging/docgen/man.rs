@@ -138,6 +138,13 @@ impl Manual {
         }
     }
 
+    /// What stands under a term, in several paragraphs perhaps.
+    fn write_indented(&self, page: &mut String, doc: &str) {
+        let mut text = String::new();
+        self.write(&mut text, "", &blocks(doc));
+        *page += &text.replace("\n.PP\n", "\n.IP\n");
+    }
+
     fn write_list(&self, page: &mut String, title: &str, items: &[&Item]) {
         if !items.is_empty() {
             *page += &format!(".SH {title}\n");
@@ -145,7 +152,7 @@ impl Manual {
         for item in items {
             let value = item.declaration.rsplit(' ').next().unwrap_or_default();
             *page += &format!(".TP\n{} {}\n", bold(&item.name), escaped(&format!("({value})")));
-            self.write(page, "", &blocks(&item.doc));
+            self.write_indented(page, &item.doc);
         }
     }
 
@@ -153,7 +160,7 @@ impl Manual {
         for (number, used) in self.types_of(item).into_iter().enumerate() {
             *page += if number == 0 { ".SH TYPES\n" } else { "" };
             *page += &format!(".TP\n{}\n", bold(&used.name));
-            self.write(page, "", &blocks(&used.doc));
+            self.write_indented(page, &used.doc);
             if !used.fields.is_empty() {
                 *page += ".RS\n";
                 for (field, about) in &used.fields {

@@ -7,10 +7,10 @@
 //! bits.
 //!
 //! Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
-//! a blocking descriptor a callback may read or write once what is ready, but a larger read or
-//! write stops the whole loop until it is done. So does the second of two readers if the first
-//! has read everything. Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore
-//! the signal.
+//! a blocking descriptor every call that has to wait stops the whole loop: a write of more than
+//! there is room for, a read that waits for more than has arrived (fread, MSG_WAITALL, reading
+//! until EAGAIN), and the read of the second of two watchers if the first has read everything.
+//! Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore the signal.
 //!
 //! What is reported, by what happened:
 //!
@@ -48,14 +48,15 @@
 //! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
 //!   the second and opens another file, which gets the same number, and which nobody watches.
 //!   Then the second callback is still called in this turn, because nothing has notified the
-//!   library.
+//!   library. (If the new file is watched, by a loop_watch_fd in the same callback, the old event
+//!   is dropped.)
 //!
-//! The library makes no system call only to find out whether a descriptor was closed. It knows so
-//! when it changes the registration of the descriptor and the kernel refuses, when a new watcher
-//! is made on the number, or when a closed file keeps reporting. From then on loop_is_active
-//! returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that is left to do
-//! is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask the kernel
-//! immediately, call loop_watch_update with LOOP_NOW.
+//! The library makes no system call only to find out whether a descriptor was closed. It finds
+//! out when it changes the registration of the descriptor and the kernel refuses, when a new
+//! watcher is made on the number, or when a closed file keeps reporting. From then on
+//! loop_is_active returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that
+//! is left to do is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask
+//! the kernel immediately, call loop_watch_update with LOOP_NOW.
 
 use super::{change, fast, fd_callback, long_number, number, status, types, with};
 use crate::event_loop::Loop;
@@ -106,8 +107,9 @@ pub const LOOP_NOW: u32 = 2048;
 /// Watches a descriptor: calls `cb` whenever `fd` is ready for one of the conditions in `events`.
 ///
 /// `events` is a mask of LOOP_READABLE and so on, with the flags LOOP_EDGE, LOOP_ONESHOT and
-/// LOOP_ALWAYS. The kernel checks the descriptor in the call. If the number was closed and reused
-/// since older watchers were made on it, those report nothing from now on.
+/// LOOP_ALWAYS. 0 makes a watcher that is paused. The kernel checks the descriptor in the call.
+/// If the number was closed and reused since older watchers were made on it, those report nothing
+/// from now on.
 ///
 /// Returns the watcher's handle, or an error: LOOP_EMASK (unknown bits), LOOP_EBUSY (see
 /// LOOP_EDGE), -EBADF (the descriptor is negative, closed, or one of the loop's own), -EPERM (see

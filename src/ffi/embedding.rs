@@ -1,23 +1,24 @@
 //! A host that owns the main loop (a game, a GUI, another event loop) runs this loop inside it.
 //! The host waits for loop_fd together with whatever else it waits for. When that descriptor is
-//! readable, or when the time of loop_timeout is over, it calls loop_run_once(loop, 0) or
-//! loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts, ready
-//! callbacks and due timers, so the host may wait for it without a time limit.
+//! readable, or when the time of loop_timeout is over, it calls loop_run_once with a timeout of
+//! 0, or loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts,
+//! ready callbacks and due timers, so the host may wait for it without a time limit.
 //!
 //! Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
 //! timer that is made or changed while the loop is at rest takes effect in the call itself. A
 //! release function that must be called while the loop is at rest is work, and the host is
 //! notified of it.
 //!
-//! Inside a callback, changes are collected and take effect after the turn. So a callback that
-//! runs the host's main loop (a modal dialog) calls loop_flush first. Without it nothing would
-//! wake the host for what the callback has changed. Each run of the loop that the dialog makes
-//! then flushes when it returns, so one loop_flush is enough.
+//! Inside a callback, changes are collected, and the kernel gets them after the turn. So a
+//! callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
+//! nothing would wake the host for what the callback has changed. Each run of the loop that the
+//! dialog makes then flushes when it returns, so one loop_flush is enough.
 //!
 //! Watch the descriptor level-triggered (poll, select, EPOLLIN). If the host can only watch for
-//! edges, it must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
-//! nothing. The descriptor is an epoll set that contains another one, which takes two of the five
-//! levels that Linux allows. It may be readable once although there is nothing to do.
+//! edges, it must call loop_run_once with a timeout of 0 again and again, until that returns 0
+//! and loop_timeout does not. The descriptor is an epoll set that contains another one, which
+//! takes two of the five levels that Linux allows. It may be readable once although there is
+//! nothing to do.
 
 use super::{change, drive, get, long_number, number, status, types, with};
 use crate::error::Error;
@@ -52,12 +53,12 @@ pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
     long_number(with(r#loop, Loop::timeout))
 }
 
-/// Lets all changes take effect now, inside a callback: call it before you run a host's main loop
-/// there (a modal dialog).
+/// Passes all collected changes to the kernel now. Call it inside a callback, before that runs a
+/// host's main loop (a modal dialog).
 ///
 /// Until the loop's next turn, further changes take effect in the call that makes them. After a
 /// nested run it is not needed, because a run does the same when it returns to a callback.
-/// Outside of callbacks it does nothing.
+/// Outside of callbacks it is not needed either.
 ///
 /// Returns 0, -ENOSPC if the kernel refuses a change, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
@@ -69,10 +70,10 @@ pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
 /// calls it when it is at rest and gets work or an earlier deadline.
 ///
 /// It is called once, and not again before the next run has ended. It is called on the thread
-/// that brings the work; from a signal handler, if that calls loop_wake. It is not called for
-/// watched descriptors: those make loop_fd readable. It is not called during a run, except in a
-/// callback after loop_flush or after a nested run, when the loop counts as at rest. It may call
-/// only functions that any thread may call.
+/// that brings the work, and inside a signal handler that calls loop_wake, loop_stop or
+/// loop_stop_all. It is not called for watched descriptors: those make loop_fd readable. It is
+/// not called during a run, except in a callback after loop_flush or after a nested run, when the
+/// loop counts as at rest. It may call only functions that any thread may call.
 ///
 /// A C++ exception may leave the hook. It passes to the call that brought the work, which is
 /// accepted all the same, or to the caller of the run that ends with work left. If another
