@@ -147,11 +147,12 @@
  *
  * Costs
  *
- * Scheduling and cancelling take constant time (timers are in a timing wheel). After warm-up
- * neither allocates memory. Memory grows in blocks that never move, and is given back slowly
- * after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a mask are joined: they
- * cost at most one epoll_ctl per descriptor and wait. The library makes no threads, installs no
- * signal handlers, reads no environment variables and has no global state that you could notice.
+ * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
+ * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
+ * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
+ * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
+ * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
  * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a
@@ -529,8 +530,7 @@ loop_handle_t loop_call_soon(loop_t *loop, loop_cb cb, void *arg);
  * Runs a callback once, `delay_ns` nanoseconds from now.
  *
  * The clock is read in the call. So the timer does not fire too early if it is armed after long
- * work in the same turn (as a libuv timer does, which counts from the time at which the turn
- * began).
+ * work in the same turn. (libuv counts from the time at which the iteration began.)
  *
  * Returns the timer's handle, or one of the usual errors. Loop's thread.
  */
@@ -718,7 +718,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *     a terminal's program ended  asked     asked     yes     -      -
  *     a terminal was hung up      asked     asked     yes     yes    -
  *
- * "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+ * "asked": reported if it is in the mask. "yes": reported to every watcher that is not paused,
  * in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
  * a writer may simply write: read or write returns the reason. Out-of-band data is
  * LOOP_PRIORITY.
@@ -766,7 +766,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 #define LOOP_PRIORITY 4
 
 /**
- * Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+ * Both directions are down. It is reported to every watcher that is not paused. As the only bit
  * of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
  * writes but must know when the connection ends.
  */
@@ -774,7 +774,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 
 /**
  * An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
- * whose mask is not 0.
+ * that is not paused.
  */
 #define LOOP_ERROR 16
 

@@ -3,7 +3,7 @@
 
 use super::examples::{Example, Examples};
 use super::header::{Header, Item, Kind, Section};
-use super::text::{Block, Piece, blocks, pieces, summary};
+use super::text::{Block, Piece, blocks, pieces, summary, threads};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -57,7 +57,8 @@ impl Manual {
             "{}\n.fi\n.SH DESCRIPTION\n",
             code(&item.declaration).replace(&item.name, &bold(&item.name))
         );
-        let mut description = blocks(&item.doc);
+        let (text, threads) = threads(&item.doc);
+        let mut description = blocks(&text);
         let summary = description.remove(0); // also if it is about the result
         let (returns, mut description): (Vec<_>, Vec<_>) =
             description.into_iter().partition(is_about_the_result);
@@ -66,6 +67,10 @@ impl Manual {
         if !returns.is_empty() {
             page += ".SH RETURN VALUE\n";
             self.write(&mut page, &item.name, &returns);
+        }
+        if let Some(threads) = threads {
+            page += ".SH THREADS\n";
+            self.write(&mut page, &item.name, &blocks(&threads));
         }
         self.write_types(&mut page, item);
         if takes_constants(item) {

@@ -28,7 +28,7 @@
 //!     a terminal was hung up      asked     asked     yes     yes    -
 //! ```
 //!
-//! "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+//! "asked": reported if it is in the mask. "yes": reported to every watcher that is not paused,
 //! in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
 //! a writer may simply write: read or write returns the reason. Out-of-band data is
 //! LOOP_PRIORITY.
@@ -70,12 +70,12 @@ pub const LOOP_WRITABLE: u32 = 2;
 /// There is out-of-band data on a socket, or another condition that the kernel reports as
 /// EPOLLPRI.
 pub const LOOP_PRIORITY: u32 = 4;
-/// Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+/// Both directions are down. It is reported to every watcher that is not paused. As the only bit
 /// of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
 /// writes but must know when the connection ends.
 pub const LOOP_HANGUP: u32 = 8;
 /// An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
-/// whose mask is not 0.
+/// that is not paused.
 pub const LOOP_ERROR: u32 = 16;
 /// The peer has shut down its writing direction; what it has sent before can still be read. It is
 /// reported only if it is in the mask.

@@ -147,11 +147,12 @@
  *
  * Costs
  *
- * Scheduling and cancelling take constant time (timers are in a timing wheel). After warm-up
- * neither allocates memory. Memory grows in blocks that never move, and is given back slowly
- * after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a mask are joined: they
- * cost at most one epoll_ctl per descriptor and wait. The library makes no threads, installs no
- * signal handlers, reads no environment variables and has no global state that you could notice.
+ * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
+ * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
+ * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
+ * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
+ * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
  * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a
