@@ -42,16 +42,17 @@
  *
  * Terms
  *
- *   source    what a callback belongs to: a scheduled callback, timer, watcher, hook or operation
- *   handle    the number that names a source (loop_handle_t)
- *   watcher   a source that reports when a descriptor is ready (loop_watch_fd)
- *   post      a callback that another thread hands to the loop (loop_call_soon_threadsafe)
- *   turn      one pass of the loop: wait, collect, run (an iteration in libuv)
- *   run       a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
- *             loop_next_events, from its beginning until it returns
- *   at rest   no run of the loop is on any thread's stack
- *   nested    a run that was started by a callback of another run of the same loop
- *   host      code that owns the main loop and runs this loop inside it (see Embedding)
+ *   source     what a callback belongs to: a scheduled callback, timer, watcher, hook, operation
+ *   handle     the number that names a source (loop_handle_t)
+ *   watcher    a source that reports when a descriptor is ready (loop_watch_fd)
+ *   post       a callback that another thread hands to the loop (loop_call_soon_threadsafe)
+ *   turn       one pass of the loop: wait, collect, run (an iteration in libuv)
+ *   run        a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
+ *              loop_next_events, from its beginning until it returns
+ *   at rest    no run of the loop is on any thread's stack
+ *   nested     a run that was started by a callback of another run of the same loop
+ *   host       code that owns the main loop and runs this loop inside it (see Embedding)
+ *   pull mode  sources have no callbacks; loop_next_events returns them (for language bindings)
  *
  * One turn
  *
@@ -132,7 +133,8 @@
  *   LOOP_ENOCALLBACK   the callback is NULL (allowed in pull mode)
  *   LOOP_EWRONGTHREAD  another thread runs the loop, or the loop is bound to another thread
  *   LOOP_EFORKED       this is a forked child, and it has not called loop_after_fork
- *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet
+ *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet; or, from a
+ *                      function of a remote, the loop has been freed
  *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
  *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
  *   -ENOMEM            there is no memory for a new source or a larger table
@@ -140,9 +142,9 @@
  * Exceptions
  *
  * A C++ exception may leave a callback or a hook, but not a release function. It passes through
- * the run function to the caller of that. The callback that threw counts as run. What was ready
- * after it stays ready, and the loop can be run again. An exception that leaves the wake hook
- * passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
+ * the run function to that function's caller. The callback that threw counts as run. What was
+ * ready after it stays ready, and the loop can be run again. An exception that leaves the wake
+ * hook passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
  * pthread_cancel is not supported.
  *
  * Costs
@@ -736,10 +738,9 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *   has long been busy), and the watcher reports nothing from then on.
  *
  * - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
- *   the second and opens another file, which gets the same number, and which nobody watches.
- *   Then the second callback is still called in this turn, because nothing has notified the
- *   library. (If the new file is watched, by a loop_watch_fd in the same callback, the old event
- *   is dropped.)
+ *   the second and opens another file, which gets the same number and is not watched. Then the
+ *   second callback is still called in this turn, because nothing has notified the library. (If
+ *   the new file is watched, by a loop_watch_fd in the same callback, the old event is dropped.)
  *
  * The library makes no system call only to find out whether a descriptor was closed. It finds
  * out when it changes the registration of the descriptor and the kernel refuses, when a new
@@ -1039,10 +1040,10 @@ int loop_remote_free(loop_remote_t *remote);
  * 0, or loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts,
  * ready callbacks and due timers, so the host may wait for it without a time limit.
  *
- * Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
- * timer that is made or changed while the loop is at rest takes effect in the call itself. A
- * release function that must be called while the loop is at rest is work, and the host is
- * notified of it.
+ * Once loop_fd has been called, a watcher or timer that is made or changed while the loop is at
+ * rest takes effect in that call. If a source with a release function is cancelled while the
+ * loop is at rest, the call of the release function is work for the next run, and the host is
+ * notified.
  *
  * Inside a callback, changes are collected, and the kernel gets them after the turn. So a
  * callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
@@ -1178,8 +1179,8 @@ int64_t loop_timeout(loop_t *loop);
 int loop_flush(loop_t *loop);
 
 /**
- * Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
- * calls it when it is at rest and gets work or an earlier deadline.
+ * Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The
+ * function is called when the loop is at rest and gets work or an earlier deadline.
  *
  * It is called once, and not again before the next run has ended. It is called on the thread
  * that brings the work, and inside a signal handler that calls loop_wake, loop_stop or
@@ -1217,17 +1218,17 @@ int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
 int loop_after_fork(loop_t *loop);
 
 /**
- * Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
- * without a callback as structs.
+ * Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and returns the ready
+ * sources without a callback as structs.
  *
  * In such a loop every function that takes a callback accepts NULL (of the hooks only
  * LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
  *
  * Sources come in the order of the ready queue. Those with a callback are called, the others are
  * written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
- * before a callback that comes after an event. The rest is for the next call, which does not
- * wait then; a cancel in between is respected. A level-triggered event that you do not handle
- * comes again.
+ * before a callback that comes after an event. The next call returns the rest and does not wait
+ * then; sources that are cancelled in between are left out. A level-triggered event that you do
+ * not handle comes again.
  *
  * If handling one event cancels the source of a later event of the batch, that event is void. So
  * ask loop_is_active before you handle an event: it returns 1 for every source that was handed

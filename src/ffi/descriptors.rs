@@ -46,10 +46,9 @@
 //!   has long been busy), and the watcher reports nothing from then on.
 //!
 //! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
-//!   the second and opens another file, which gets the same number, and which nobody watches.
-//!   Then the second callback is still called in this turn, because nothing has notified the
-//!   library. (If the new file is watched, by a loop_watch_fd in the same callback, the old event
-//!   is dropped.)
+//!   the second and opens another file, which gets the same number and is not watched. Then the
+//!   second callback is still called in this turn, because nothing has notified the library. (If
+//!   the new file is watched, by a loop_watch_fd in the same callback, the old event is dropped.)
 //!
 //! The library makes no system call only to find out whether a descriptor was closed. It finds
 //! out when it changes the registration of the descriptor and the kernel refuses, when a new

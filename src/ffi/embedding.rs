@@ -4,10 +4,10 @@
 //! 0, or loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts,
 //! ready callbacks and due timers, so the host may wait for it without a time limit.
 //!
-//! Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
-//! timer that is made or changed while the loop is at rest takes effect in the call itself. A
-//! release function that must be called while the loop is at rest is work, and the host is
-//! notified of it.
+//! Once loop_fd has been called, a watcher or timer that is made or changed while the loop is at
+//! rest takes effect in that call. If a source with a release function is cancelled while the
+//! loop is at rest, the call of the release function is work for the next run, and the host is
+//! notified.
 //!
 //! Inside a callback, changes are collected, and the kernel gets them after the turn. So a
 //! callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
@@ -66,8 +66,8 @@ pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
     status(change(r#loop, Loop::flush))
 }
 
-/// Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
-/// calls it when it is at rest and gets work or an earlier deadline.
+/// Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The
+/// function is called when the loop is at rest and gets work or an earlier deadline.
 ///
 /// It is called once, and not again before the next run has ended. It is called on the thread
 /// that brings the work, and inside a signal handler that calls loop_wake, loop_stop or
@@ -156,17 +156,17 @@ pub struct LoopEvent {
     pub reserved: u64,
 }
 
-/// Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
-/// without a callback as structs.
+/// Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and returns the ready
+/// sources without a callback as structs.
 ///
 /// In such a loop every function that takes a callback accepts NULL (of the hooks only
 /// LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
 ///
 /// Sources come in the order of the ready queue. Those with a callback are called, the others are
 /// written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
-/// before a callback that comes after an event. The rest is for the next call, which does not
-/// wait then; a cancel in between is respected. A level-triggered event that you do not handle
-/// comes again.
+/// before a callback that comes after an event. The next call returns the rest and does not wait
+/// then; sources that are cancelled in between are left out. A level-triggered event that you do
+/// not handle comes again.
 ///
 /// If handling one event cancels the source of a later event of the batch, that event is void. So
 /// ask loop_is_active before you handle an event: it returns 1 for every source that was handed
