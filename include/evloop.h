@@ -1041,9 +1041,9 @@ int loop_remote_free(loop_remote_t *remote);
  * ready callbacks and due timers, so the host may wait for it without a time limit.
  *
  * Once loop_fd has been called, a watcher or timer that is made or changed while the loop is at
- * rest takes effect in that call. If a source with a release function is cancelled while the
- * loop is at rest, the call of the release function is work for the next run, and the host is
- * notified.
+ * rest takes effect in the call that makes or changes it. If a source with a release function is
+ * cancelled while the loop is at rest, the call of the release function is work for the next
+ * run, and the host is notified.
  *
  * Inside a callback, changes are collected, and the kernel gets them after the turn. So a
  * callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
