@@ -42,14 +42,17 @@
  *
  * Terms
  *
- *   source    what a callback belongs to: a scheduled callback, timer, watcher, hook or operation
- *   handle    the number that names a source (loop_handle_t)
- *   turn      one pass of the loop: wait, collect, run (an iteration in libuv)
- *   run       a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
- *             loop_next_events, from its beginning until it returns
- *   at rest   no run of the loop is on any thread's stack
- *   nested    a run that was started by a callback of another run of the same loop
- *   host      code that owns the main loop and runs this loop inside it
+ *   source     what a callback belongs to: a scheduled callback, timer, watcher, hook, operation
+ *   handle     the number that names a source (loop_handle_t)
+ *   watcher    a source that reports when a descriptor is ready (loop_watch_fd)
+ *   post       a callback that another thread hands to the loop (loop_call_soon_threadsafe)
+ *   turn       one pass of the loop: wait, collect, run (an iteration in libuv)
+ *   run        a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
+ *              loop_next_events, from its beginning until it returns
+ *   at rest    no run of the loop is on any thread's stack
+ *   nested     a run that was started by a callback of another run of the same loop
+ *   host       code that owns the main loop and runs this loop inside it (see Embedding)
+ *   pull mode  sources have no callbacks; loop_next_events returns them (for language bindings)
  *
  * One turn
  *
@@ -87,8 +90,8 @@
  *
  * You own what you pass in: arguments and descriptors. Names are copied. The loop owns what it
  * makes, and loop_free frees all of it. You know a source by its handle, a number. When the
- * source ends, its handle becomes stale and every use of it returns LOOP_ESTALE: it cannot
- * dangle.
+ * source ends, its handle becomes stale: functions return LOOP_ESTALE for it (loop_is_active
+ * returns 0). It cannot dangle.
  *
  * If an argument must be freed when its source ends, give the source a release function with
  * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
@@ -130,7 +133,8 @@
  *   LOOP_ENOCALLBACK   the callback is NULL (allowed in pull mode)
  *   LOOP_EWRONGTHREAD  another thread runs the loop, or the loop is bound to another thread
  *   LOOP_EFORKED       this is a forked child, and it has not called loop_after_fork
- *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet
+ *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet; or, from a
+ *                      function of a remote, the loop has been freed
  *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
  *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
  *   -ENOMEM            there is no memory for a new source or a larger table
@@ -138,19 +142,19 @@
  * Exceptions
  *
  * A C++ exception may leave a callback or a hook, but not a release function. It passes through
- * the run call to the caller of that. The callback that threw counts as run. What was ready
- * after it stays ready, and the loop can be run again. An exception that leaves the wake hook
- * passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
+ * the run function to that function's caller. The callback that threw counts as run. What was
+ * ready after it stays ready, and the loop can be run again. An exception that leaves the wake
+ * hook passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
  * pthread_cancel is not supported.
  *
  * Costs
  *
- * To schedule, cancel or find a source takes constant time (timers are in a timing wheel). After
- * warm-up none of it allocates memory. Memory grows in blocks that never move, and is given back
- * slowly after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a descriptor's
- * interest are joined: the kernel is asked at most once per descriptor and wait. The library
- * makes no threads, installs no signal handlers, reads no environment variables and has no
- * global state that you could notice.
+ * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
+ * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
+ * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
+ * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
+ * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
  * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a
@@ -250,8 +254,9 @@ typedef void (*loop_wake_cb)(void *arg);
 
 /**
  * Binds the loop to the thread that makes it. Every call from another thread returns
- * LOOP_EWRONGTHREAD, also while the loop is at rest; only what any thread may call is allowed.
- * After that thread has ended, any thread may call loop_free, and nothing else.
+ * LOOP_EWRONGTHREAD, also while the loop is at rest; functions that any thread may call are
+ * allowed. After that thread has ended, any thread may call loop_free, but nothing else.
+ * loop_after_fork binds the loop to the calling thread of the child.
  */
 #define LOOP_BOUND 2
 
@@ -305,8 +310,8 @@ typedef struct loop_options_t {
   uint64_t poll_gap_ns;
   /**
    * The most descriptor events that one turn takes from the kernel (default 1,024, at most
-   * 1,048,576). A loop_next_events with a larger capacity takes more. Above 1,024, memory for an
-   * event (12 bytes) is allocated only when so many descriptors are watched.
+   * 1,048,576). A loop_next_events with a larger capacity takes more. Memory for more than 1,024
+   * events, 12 bytes each, is allocated when that many descriptors are watched.
    */
   uint32_t max_events;
   /**
@@ -325,8 +330,8 @@ typedef struct loop_options_t {
  * It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
  * waits for less than about 60 us. All are close-on-exec.
  *
- * Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with says
- * which. Any thread.
+ * Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with returns
+ * the reason. Any thread.
  */
 loop_t *loop_new(void);
 
@@ -348,7 +353,7 @@ int loop_new_with(const struct loop_options_t *options, loop_t **out);
  * If the loop is at rest, this happens inside the call, and the pointer is invalid when it
  * returns. Inside a callback, the loop is closed at once: no other callback runs, and every
  * further call with the loop returns LOOP_ECLOSED. Every run on the stack returns LOOP_ECLOSED;
- * the last of them calls the release functions and frees the memory, and after it the pointer is
+ * the outermost calls the release functions and frees the memory, and after it the pointer is
  * invalid.
  *
  * The descriptors that were watched stay open. The function works in a forked child and after
@@ -379,19 +384,19 @@ void *loop_data(loop_t *loop);
  *
  * A run makes turns. One turn waits for descriptors, timers and other threads if nothing is
  * ready, collects what has become ready, and runs the callbacks that are ready then (the
- * *snapshot*), in order. What these schedule is for the next turn.
+ * *snapshot*), in order. What these schedule runs in the next turn.
  *
  * Runs nest: a callback may call a run function, for example for a modal dialog. The nested run
  * first runs the rest of the outer snapshot and what has been scheduled since, then its turns go
- * on as usual. A source whose callback is on the stack is reported again like any other. If you
- * do not want that, pause a watcher with loop_watch_update before you start the nested run.
+ * on as usual. A source whose callback is on the stack is reported again like any other. To
+ * avoid that, pause the source's watcher with loop_watch_update before the nested run.
  *
  * If a host's main loop runs inside the callback instead, see loop_flush.
  *
- * Errors of all run functions: the usual errors, LOOP_EPULL for a loop in pull mode, and -ENOSPC
- * if the system cannot wait. LOOP_ECLOSED means that a callback has freed the loop: after the
- * outermost run has returned it, the pointer is invalid. After -ENOMEM or -ENOSPC nothing is
- * lost, and the loop can be run again.
+ * Errors of all run functions: the usual errors, and -ENOSPC if the kernel cannot register a
+ * descriptor. In pull mode only loop_next_events can run the loop. LOOP_ECLOSED means that a
+ * callback has freed the loop: after the outermost run has returned it, the pointer is invalid.
+ * After -ENOMEM or -ENOSPC nothing is lost, and the loop can be run again.
  */
 
 /**
@@ -527,7 +532,7 @@ loop_handle_t loop_call_soon(loop_t *loop, loop_cb cb, void *arg);
  * Runs a callback once, `delay_ns` nanoseconds from now.
  *
  * The clock is read in the call. So the timer does not fire too early if it is armed after long
- * work in the same turn.
+ * work in the same turn. (libuv counts from the time at which the iteration began.)
  *
  * Returns the timer's handle, or one of the usual errors. Loop's thread.
  */
@@ -610,9 +615,9 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
  * Ends a source. When it has returned 0, the source's callback will not run, even if it was
  * ready in this turn.
  *
- * The handle is stale at once, and there is no close callback to wait for. A callback may cancel
- * its own source and any other. A watcher's descriptor may be closed before or after (see
- * Descriptors).
+ * The handle is stale at once, except for a one-shot inside its own callback (see above). There
+ * is no close callback to wait for. A callback may cancel its own source and any other. A
+ * watcher's descriptor may be closed before or after (see Descriptors).
  *
  * The release function is not called in this call. It is called at the next boundary between two
  * turns of the innermost run, or before that run returns, but not while a callback of the same
@@ -696,10 +701,10 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  * bits.
  *
  * Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
- * a blocking descriptor a callback may read or write once what is ready, but a larger read or
- * write stops the whole loop until it is done. So does the second of two readers if the first
- * has read everything. Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore
- * the signal.
+ * a blocking descriptor every call that has to wait stops the whole loop: a write of more than
+ * there is room for, a read that waits for more than has arrived (fread, MSG_WAITALL, reading
+ * until EAGAIN), and the read of the second of two watchers if the first has read everything.
+ * Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore the signal.
  *
  * What is reported, by what happened:
  *
@@ -715,7 +720,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *     a terminal's program ended  asked     asked     yes     -      -
  *     a terminal was hung up      asked     asked     yes     yes    -
  *
- * "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+ * "asked": reported if it is in the mask. "yes": reported to every watcher that is not paused,
  * in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
  * a writer may simply write: read or write returns the reason. Out-of-band data is
  * LOOP_PRIORITY.
@@ -733,16 +738,16 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  *   has long been busy), and the watcher reports nothing from then on.
  *
  * - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
- *   the second and opens another file, which gets the same number, and which nobody watches.
- *   Then the second callback is still called in this turn, because nothing has notified the
- *   library.
+ *   the second and opens another file, which gets the same number and is not watched. Then the
+ *   second callback is still called in this turn, because nothing has notified the library. (If
+ *   the new file is watched, by a loop_watch_fd in the same callback, the old event is dropped.)
  *
- * The library makes no system call only to find out whether a descriptor was closed. It knows so
- * when it changes the registration of the descriptor and the kernel refuses, when a new watcher
- * is made on the number, or when a closed file keeps reporting. From then on loop_is_active
- * returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that is left to do
- * is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask the kernel
- * immediately, call loop_watch_update with LOOP_NOW.
+ * The library makes no system call only to find out whether a descriptor was closed. It finds
+ * out when it changes the registration of the descriptor and the kernel refuses, when a new
+ * watcher is made on the number, or when a closed file keeps reporting. From then on
+ * loop_is_active returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that
+ * is left to do is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask
+ * the kernel immediately, call loop_watch_update with LOOP_NOW.
  */
 
 /**
@@ -762,7 +767,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 #define LOOP_PRIORITY 4
 
 /**
- * Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+ * Both directions are down. It is reported to every watcher that is not paused. As the only bit
  * of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
  * writes but must know when the connection ends.
  */
@@ -770,7 +775,7 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 
 /**
  * An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
- * whose mask is not 0.
+ * that is not paused.
  */
 #define LOOP_ERROR 16
 
@@ -822,8 +827,9 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  * Watches a descriptor: calls `cb` whenever `fd` is ready for one of the conditions in `events`.
  *
  * `events` is a mask of LOOP_READABLE and so on, with the flags LOOP_EDGE, LOOP_ONESHOT and
- * LOOP_ALWAYS. The kernel checks the descriptor in the call. If the number was closed and reused
- * since older watchers were made on it, those report nothing from now on.
+ * LOOP_ALWAYS. 0 makes a watcher that is paused. The kernel checks the descriptor in the call.
+ * If the number was closed and reused since older watchers were made on it, those report nothing
+ * from now on.
  *
  * Returns the watcher's handle, or an error: LOOP_EMASK (unknown bits), LOOP_EBUSY (see
  * LOOP_EDGE), -EBADF (the descriptor is negative, closed, or one of the loop's own), -EPERM (see
@@ -881,8 +887,8 @@ int loop_watch_events(loop_t *loop, loop_handle_t watch);
  * Waits once for a descriptor, with a time limit.
  *
  * `events` is a mask as for loop_watch_fd, without LOOP_EDGE, LOOP_ONESHOT, LOOP_CLOSED and
- * LOOP_NOW. It must ask for something. `timeout_ns` counts in nanoseconds from now; 0 only
- * checks whether the descriptor is ready; a negative number means no limit.
+ * LOOP_NOW. It must contain at least one condition. `timeout_ns` counts in nanoseconds from now;
+ * 0 only checks whether the descriptor is ready; a negative number means no limit.
  *
  * `cb` is called once with LOOP_EVENT_DONE. Its `result` is one of:
  *
@@ -960,8 +966,8 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
 /*
  * ---- Other threads ---------------------------------------------------------------------------
  *
- * What other threads may call: the functions of this section (but for loop_remote_new),
- * loop_stop, loop_stop_all, loop_clock and loop_in_thread.
+ * Other threads may call the functions of this section (except loop_remote_new), loop_stop,
+ * loop_stop_all, loop_clock and loop_in_thread.
  *
  * A thread that calls them with the loop must be sure that the loop is not freed at the same
  * time. If it cannot be sure, it uses a *remote*: a sender that may outlive the loop.
@@ -975,8 +981,8 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
  * or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
  * awake needs none. A post keeps loop_run going.
  *
- * `release` may be NULL. Otherwise it is called once with `arg`: after the callback has run, or
- * by loop_free if it did not run.
+ * `release` may be NULL. Otherwise it is called once with `arg`: between two turns, after the
+ * callback has run; or by loop_free if it did not run.
  *
  * Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED or -ENOMEM.
  * After an error you still own `arg`, and release is not called. Any thread, the loop's own too,
@@ -996,7 +1002,7 @@ int loop_wake(loop_t *loop);
 
 /**
  * Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
- * freed, the remote's functions return LOOP_ECLOSED.
+ * freed, loop_remote_call_soon returns LOOP_ECLOSED.
  *
  * Any number of threads may use one remote at the same time. As long as it exists it keeps
  * loop_run going, because posts may come. A remote that was inherited by fork works in the child
@@ -1004,7 +1010,7 @@ int loop_wake(loop_t *loop);
  * posted is the parent's.
  *
  * Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
- * loop_remote_free. Loop's thread.
+ * loop_remote_free, before or after the loop. Loop's thread.
  */
 loop_remote_t *loop_remote_new(loop_t *loop);
 
@@ -1030,24 +1036,25 @@ int loop_remote_free(loop_remote_t *remote);
  *
  * A host that owns the main loop (a game, a GUI, another event loop) runs this loop inside it.
  * The host waits for loop_fd together with whatever else it waits for. When that descriptor is
- * readable, or when the time of loop_timeout is over, it calls loop_run_once(loop, 0) or
- * loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts, ready
- * callbacks and due timers, so the host may wait for it without a time limit.
+ * readable, or when the time of loop_timeout is over, it calls loop_run_once with a timeout of
+ * 0, or loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts,
+ * ready callbacks and due timers, so the host may wait for it without a time limit.
  *
- * Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
- * timer that is made or changed while the loop is at rest takes effect in the call itself. A
- * release function that must be called while the loop is at rest is work, and the host is
- * notified of it.
+ * Once loop_fd has been called, a watcher or timer that is made or changed while the loop is at
+ * rest takes effect in the call that makes or changes it. If a source with a release function is
+ * cancelled while the loop is at rest, the call of the release function is work for the next
+ * run, and the host is notified.
  *
- * Inside a callback, changes are collected and take effect after the turn. So a callback that
- * runs the host's main loop (a modal dialog) calls loop_flush first. Without it nothing would
- * wake the host for what the callback has changed. Each run of the loop that the dialog makes
- * then flushes when it returns, so one loop_flush is enough.
+ * Inside a callback, changes are collected, and the kernel gets them after the turn. So a
+ * callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
+ * nothing would wake the host for what the callback has changed. Each run of the loop that the
+ * dialog makes then flushes when it returns, so one loop_flush is enough.
  *
  * Watch the descriptor level-triggered (poll, select, EPOLLIN). If the host can only watch for
- * edges, it must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
- * nothing. The descriptor is an epoll set that contains another one, which takes two of the five
- * levels that Linux allows. It may be readable once although there is nothing to do.
+ * edges, it must call loop_run_once with a timeout of 0 again and again, until that returns 0
+ * and loop_timeout does not. The descriptor is an epoll set that contains another one, which
+ * takes two of the five levels that Linux allows. It may be readable once although there is
+ * nothing to do.
  */
 
 /**
@@ -1160,26 +1167,26 @@ int loop_fd(loop_t *loop);
 int64_t loop_timeout(loop_t *loop);
 
 /**
- * Lets all changes take effect now, inside a callback: call it before you run a host's main loop
- * there (a modal dialog).
+ * Passes all collected changes to the kernel now. Call it inside a callback, before that runs a
+ * host's main loop (a modal dialog).
  *
  * Until the loop's next turn, further changes take effect in the call that makes them. After a
  * nested run it is not needed, because a run does the same when it returns to a callback.
- * Outside of callbacks it does nothing.
+ * Outside of callbacks it is not needed either.
  *
  * Returns 0, -ENOSPC if the kernel refuses a change, or one of the usual errors. Loop's thread.
  */
 int loop_flush(loop_t *loop);
 
 /**
- * Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
- * calls it when it is at rest and gets work or an earlier deadline.
+ * Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The
+ * function is called when the loop is at rest and gets work or an earlier deadline.
  *
  * It is called once, and not again before the next run has ended. It is called on the thread
- * that brings the work; from a signal handler, if that calls loop_wake. It is not called for
- * watched descriptors: those make loop_fd readable. It is not called during a run, except in a
- * callback after loop_flush or after a nested run, when the loop counts as at rest. It may call
- * only functions that any thread may call.
+ * that brings the work, and inside a signal handler that calls loop_wake, loop_stop or
+ * loop_stop_all. It is not called for watched descriptors: those make loop_fd readable. It is
+ * not called during a run, except in a callback after loop_flush or after a nested run, when the
+ * loop counts as at rest. It may call only functions that any thread may call.
  *
  * A C++ exception may leave the hook. It passes to the call that brought the work, which is
  * accepted all the same, or to the caller of the run that ends with work left. If another
@@ -1211,17 +1218,17 @@ int loop_set_wake_hook(loop_t *loop, loop_wake_cb hook, void *arg);
 int loop_after_fork(loop_t *loop);
 
 /**
- * Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
- * without a callback as structs.
+ * Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and returns the ready
+ * sources without a callback as structs.
  *
  * In such a loop every function that takes a callback accepts NULL (of the hooks only
  * LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
  *
  * Sources come in the order of the ready queue. Those with a callback are called, the others are
  * written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
- * before a callback that comes after an event. The rest is for the next call, which does not
- * wait then; a cancel in between is respected. A level-triggered event that you do not handle
- * comes again.
+ * before a callback that comes after an event. The next call returns the rest and does not wait
+ * then; sources that are cancelled in between are left out. A level-triggered event that you do
+ * not handle comes again.
  *
  * If handling one event cancels the source of a later event of the batch, that event is void. So
  * ask loop_is_active before you handle an event: it returns 1 for every source that was handed
@@ -1264,7 +1271,8 @@ int loop_next_events(loop_t *loop,
 #define LOOP_SECOND UINT64_C(1000000000)
 
 /**
- * What loop_timeout and loop_remaining return for never.
+ * What loop_timeout and loop_remaining return for "never". (As a delay or time, pass
+ * UINT64_MAX.)
  */
 #define LOOP_NEVER INT64_MAX
 

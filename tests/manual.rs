@@ -146,6 +146,23 @@ fn the_usual_errors_are_explained_once() {
     }
 }
 
+/// Each function ends with the thread that may call it, and begins with what it does.
+#[test]
+fn every_function_says_which_thread_may_call_it() {
+    let header = docgen::header::Header::parse(&read(&in_repository("include/evloop.h")));
+    for function in header.items().filter(|item| header.is_function(&item.name)) {
+        let (text, threads) = docgen::text::threads(&function.doc);
+        assert!(
+            threads.as_ref().is_some_and(|threads| threads.ends_with('.')),
+            "{}: {threads:?}",
+            function.name
+        );
+        assert!(text.contains("eturns "), "{} does not say what it returns", function.name);
+        let page = read(&man().join(format!("man3/{}.3", function.name)));
+        assert!(page.contains(".SH THREADS\n"), "{}", function.name);
+    }
+}
+
 /// Whoever comes from another loop finds everything there is, as an equivalent or as something new.
 #[test]
 fn the_porting_pages_name_every_function() {

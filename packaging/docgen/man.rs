@@ -3,7 +3,7 @@
 
 use super::examples::{Example, Examples};
 use super::header::{Header, Item, Kind, Section};
-use super::text::{Block, Piece, blocks, pieces, summary};
+use super::text::{Block, Piece, blocks, pieces, summary, threads};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -57,7 +57,8 @@ impl Manual {
             "{}\n.fi\n.SH DESCRIPTION\n",
             code(&item.declaration).replace(&item.name, &bold(&item.name))
         );
-        let mut description = blocks(&item.doc);
+        let (text, threads) = threads(&item.doc);
+        let mut description = blocks(&text);
         let summary = description.remove(0); // also if it is about the result
         let (returns, mut description): (Vec<_>, Vec<_>) =
             description.into_iter().partition(is_about_the_result);
@@ -66,6 +67,10 @@ impl Manual {
         if !returns.is_empty() {
             page += ".SH RETURN VALUE\n";
             self.write(&mut page, &item.name, &returns);
+        }
+        if let Some(threads) = threads {
+            page += ".SH THREADS\n";
+            self.write(&mut page, &item.name, &blocks(&threads));
         }
         self.write_types(&mut page, item);
         if takes_constants(item) {
@@ -138,6 +143,13 @@ impl Manual {
         }
     }
 
+    /// What stands under a term, in several paragraphs perhaps.
+    fn write_indented(&self, page: &mut String, doc: &str) {
+        let mut text = String::new();
+        self.write(&mut text, "", &blocks(doc));
+        *page += &text.replace("\n.PP\n", "\n.IP\n");
+    }
+
     fn write_list(&self, page: &mut String, title: &str, items: &[&Item]) {
         if !items.is_empty() {
             *page += &format!(".SH {title}\n");
@@ -145,7 +157,7 @@ impl Manual {
         for item in items {
             let value = item.declaration.rsplit(' ').next().unwrap_or_default();
             *page += &format!(".TP\n{} {}\n", bold(&item.name), escaped(&format!("({value})")));
-            self.write(page, "", &blocks(&item.doc));
+            self.write_indented(page, &item.doc);
         }
     }
 
@@ -153,7 +165,7 @@ impl Manual {
         for (number, used) in self.types_of(item).into_iter().enumerate() {
             *page += if number == 0 { ".SH TYPES\n" } else { "" };
             *page += &format!(".TP\n{}\n", bold(&used.name));
-            self.write(page, "", &blocks(&used.doc));
+            self.write_indented(page, &used.doc);
             if !used.fields.is_empty() {
                 *page += ".RS\n";
                 for (field, about) in &used.fields {

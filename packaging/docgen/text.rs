@@ -125,3 +125,14 @@ fn cut_prose<'a>(text: &'a str, is_name: &dyn Fn(&str) -> bool, pieces: &mut Vec
         pieces.push(Piece::Plain(&text[plain..]));
     }
 }
+
+/// A function's text, and the sentence at its end that says which thread may call it.
+pub fn threads(doc: &str) -> (String, Option<String>) {
+    const BEGINNINGS: [&str; 4] = [" Loop's thread", " Any thread", " Threads: see", " Call it on"];
+    let (before, last) = doc.rsplit_once("\n\n").unwrap_or(("", doc));
+    let last = last.replace('\n', " ");
+    match BEGINNINGS.iter().find_map(|beginning| last.rfind(beginning)) {
+        Some(place) => (format!("{before}\n\n{}", &last[..place]), Some(last[place + 1..].to_owned())),
+        None => (doc.to_owned(), None),
+    }
+}

@@ -48,7 +48,7 @@ extern "C-unwind" fn call_soon_slow(r#loop: *mut Loop, cb: LoopCb, arg: *mut c_v
 /// Runs a callback once, `delay_ns` nanoseconds from now.
 ///
 /// The clock is read in the call. So the timer does not fire too early if it is armed after long
-/// work in the same turn.
+/// work in the same turn. (libuv counts from the time at which the iteration began.)
 ///
 /// Returns the timer's handle, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]

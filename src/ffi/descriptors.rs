@@ -7,10 +7,10 @@
 //! bits.
 //!
 //! Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
-//! a blocking descriptor a callback may read or write once what is ready, but a larger read or
-//! write stops the whole loop until it is done. So does the second of two readers if the first
-//! has read everything. Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore
-//! the signal.
+//! a blocking descriptor every call that has to wait stops the whole loop: a write of more than
+//! there is room for, a read that waits for more than has arrived (fread, MSG_WAITALL, reading
+//! until EAGAIN), and the read of the second of two watchers if the first has read everything.
+//! Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore the signal.
 //!
 //! What is reported, by what happened:
 //!
@@ -28,7 +28,7 @@
 //!     a terminal was hung up      asked     asked     yes     yes    -
 //! ```
 //!
-//! "asked": reported if it is in the mask. "yes": reported to every watcher whose mask is not 0,
+//! "asked": reported if it is in the mask. "yes": reported to every watcher that is not paused,
 //! in every turn as long as it lasts. So after a hang-up or an error a reader may simply read and
 //! a writer may simply write: read or write returns the reason. Out-of-band data is
 //! LOOP_PRIORITY.
@@ -46,16 +46,16 @@
 //!   has long been busy), and the watcher reports nothing from then on.
 //!
 //! - Two watchers are ready in the same turn. The callback of the first closes the descriptor of
-//!   the second and opens another file, which gets the same number, and which nobody watches.
-//!   Then the second callback is still called in this turn, because nothing has notified the
-//!   library.
+//!   the second and opens another file, which gets the same number and is not watched. Then the
+//!   second callback is still called in this turn, because nothing has notified the library. (If
+//!   the new file is watched, by a loop_watch_fd in the same callback, the old event is dropped.)
 //!
-//! The library makes no system call only to find out whether a descriptor was closed. It knows so
-//! when it changes the registration of the descriptor and the kernel refuses, when a new watcher
-//! is made on the number, or when a closed file keeps reporting. From then on loop_is_active
-//! returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that is left to do
-//! is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask the kernel
-//! immediately, call loop_watch_update with LOOP_NOW.
+//! The library makes no system call only to find out whether a descriptor was closed. It finds
+//! out when it changes the registration of the descriptor and the kernel refuses, when a new
+//! watcher is made on the number, or when a closed file keeps reporting. From then on
+//! loop_is_active returns 0, loop_watch_update and loop_watch_events return -EBADF, and all that
+//! is left to do is loop_cancel. A watcher with LOOP_CLOSED in its mask is notified once. To ask
+//! the kernel immediately, call loop_watch_update with LOOP_NOW.
 
 use super::{change, fast, fd_callback, long_number, number, status, types, with};
 use crate::event_loop::Loop;
@@ -69,12 +69,12 @@ pub const LOOP_WRITABLE: u32 = 2;
 /// There is out-of-band data on a socket, or another condition that the kernel reports as
 /// EPOLLPRI.
 pub const LOOP_PRIORITY: u32 = 4;
-/// Both directions are down. It is reported to every watcher whose mask is not 0. As the only bit
+/// Both directions are down. It is reported to every watcher that is not paused. As the only bit
 /// of a mask it asks for LOOP_HANGUP and LOOP_ERROR alone: for a watcher that neither reads nor
 /// writes but must know when the connection ends.
 pub const LOOP_HANGUP: u32 = 8;
 /// An error is pending; getsockopt with SO_ERROR returns which. It is reported to every watcher
-/// whose mask is not 0.
+/// that is not paused.
 pub const LOOP_ERROR: u32 = 16;
 /// The peer has shut down its writing direction; what it has sent before can still be read. It is
 /// reported only if it is in the mask.
@@ -106,8 +106,9 @@ pub const LOOP_NOW: u32 = 2048;
 /// Watches a descriptor: calls `cb` whenever `fd` is ready for one of the conditions in `events`.
 ///
 /// `events` is a mask of LOOP_READABLE and so on, with the flags LOOP_EDGE, LOOP_ONESHOT and
-/// LOOP_ALWAYS. The kernel checks the descriptor in the call. If the number was closed and reused
-/// since older watchers were made on it, those report nothing from now on.
+/// LOOP_ALWAYS. 0 makes a watcher that is paused. The kernel checks the descriptor in the call.
+/// If the number was closed and reused since older watchers were made on it, those report nothing
+/// from now on.
 ///
 /// Returns the watcher's handle, or an error: LOOP_EMASK (unknown bits), LOOP_EBUSY (see
 /// LOOP_EDGE), -EBADF (the descriptor is negative, closed, or one of the loop's own), -EPERM (see

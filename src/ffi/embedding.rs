@@ -1,23 +1,24 @@
 //! A host that owns the main loop (a game, a GUI, another event loop) runs this loop inside it.
 //! The host waits for loop_fd together with whatever else it waits for. When that descriptor is
-//! readable, or when the time of loop_timeout is over, it calls loop_run_once(loop, 0) or
-//! loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts, ready
-//! callbacks and due timers, so the host may wait for it without a time limit.
+//! readable, or when the time of loop_timeout is over, it calls loop_run_once with a timeout of
+//! 0, or loop_run_ready. The descriptor alone is enough: it covers watched descriptors, posts,
+//! ready callbacks and due timers, so the host may wait for it without a time limit.
 //!
-//! Between the host's calls nothing is held back: once loop_fd has been called, a watcher or
-//! timer that is made or changed while the loop is at rest takes effect in the call itself. A
-//! release function that must be called while the loop is at rest is work, and the host is
-//! notified of it.
+//! Once loop_fd has been called, a watcher or timer that is made or changed while the loop is at
+//! rest takes effect in the call that makes or changes it. If a source with a release function is
+//! cancelled while the loop is at rest, the call of the release function is work for the next
+//! run, and the host is notified.
 //!
-//! Inside a callback, changes are collected and take effect after the turn. So a callback that
-//! runs the host's main loop (a modal dialog) calls loop_flush first. Without it nothing would
-//! wake the host for what the callback has changed. Each run of the loop that the dialog makes
-//! then flushes when it returns, so one loop_flush is enough.
+//! Inside a callback, changes are collected, and the kernel gets them after the turn. So a
+//! callback that runs the host's main loop (a modal dialog) calls loop_flush first. Without it
+//! nothing would wake the host for what the callback has changed. Each run of the loop that the
+//! dialog makes then flushes when it returns, so one loop_flush is enough.
 //!
 //! Watch the descriptor level-triggered (poll, select, EPOLLIN). If the host can only watch for
-//! edges, it must call loop_run_once(loop, 0) until loop_timeout is not 0 and the call has run
-//! nothing. The descriptor is an epoll set that contains another one, which takes two of the five
-//! levels that Linux allows. It may be readable once although there is nothing to do.
+//! edges, it must call loop_run_once with a timeout of 0 again and again, until that returns 0
+//! and loop_timeout does not. The descriptor is an epoll set that contains another one, which
+//! takes two of the five levels that Linux allows. It may be readable once although there is
+//! nothing to do.
 
 use super::{change, drive, get, long_number, number, status, types, with};
 use crate::error::Error;
@@ -52,12 +53,12 @@ pub unsafe extern "C" fn loop_timeout(r#loop: *mut Loop) -> i64 {
     long_number(with(r#loop, Loop::timeout))
 }
 
-/// Lets all changes take effect now, inside a callback: call it before you run a host's main loop
-/// there (a modal dialog).
+/// Passes all collected changes to the kernel now. Call it inside a callback, before that runs a
+/// host's main loop (a modal dialog).
 ///
 /// Until the loop's next turn, further changes take effect in the call that makes them. After a
 /// nested run it is not needed, because a run does the same when it returns to a callback.
-/// Outside of callbacks it does nothing.
+/// Outside of callbacks it is not needed either.
 ///
 /// Returns 0, -ENOSPC if the kernel refuses a change, or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
@@ -65,14 +66,14 @@ pub unsafe extern "C-unwind" fn loop_flush(r#loop: *mut Loop) -> c_int {
     status(change(r#loop, Loop::flush))
 }
 
-/// Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The loop
-/// calls it when it is at rest and gets work or an earlier deadline.
+/// Sets a function that wakes the host (SDL_PushEvent, glfwPostEmptyEvent, PostMessage). The
+/// function is called when the loop is at rest and gets work or an earlier deadline.
 ///
 /// It is called once, and not again before the next run has ended. It is called on the thread
-/// that brings the work; from a signal handler, if that calls loop_wake. It is not called for
-/// watched descriptors: those make loop_fd readable. It is not called during a run, except in a
-/// callback after loop_flush or after a nested run, when the loop counts as at rest. It may call
-/// only functions that any thread may call.
+/// that brings the work, and inside a signal handler that calls loop_wake, loop_stop or
+/// loop_stop_all. It is not called for watched descriptors: those make loop_fd readable. It is
+/// not called during a run, except in a callback after loop_flush or after a nested run, when the
+/// loop counts as at rest. It may call only functions that any thread may call.
 ///
 /// A C++ exception may leave the hook. It passes to the call that brought the work, which is
 /// accepted all the same, or to the caller of the run that ends with work left. If another
@@ -155,17 +156,17 @@ pub struct LoopEvent {
     pub reserved: u64,
 }
 
-/// Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and hands out sources
-/// without a callback as structs.
+/// Makes one turn like loop_run_once, in a loop made with LOOP_PULL, and returns the ready
+/// sources without a callback as structs.
 ///
 /// In such a loop every function that takes a callback accepts NULL (of the hooks only
 /// LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
 ///
 /// Sources come in the order of the ready queue. Those with a callback are called, the others are
 /// written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
-/// before a callback that comes after an event. The rest is for the next call, which does not
-/// wait then; a cancel in between is respected. A level-triggered event that you do not handle
-/// comes again.
+/// before a callback that comes after an event. The next call returns the rest and does not wait
+/// then; sources that are cancelled in between are left out. A level-triggered event that you do
+/// not handle comes again.
 ///
 /// If handling one event cancels the source of a later event of the batch, that event is void. So
 /// ask loop_is_active before you handle an event: it returns 1 for every source that was handed

@@ -21,9 +21,9 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// Ends a source. When it has returned 0, the source's callback will not run, even if it was
 /// ready in this turn.
 ///
-/// The handle is stale at once, and there is no close callback to wait for. A callback may cancel
-/// its own source and any other. A watcher's descriptor may be closed before or after (see
-/// Descriptors).
+/// The handle is stale at once, except for a one-shot inside its own callback (see above). There
+/// is no close callback to wait for. A callback may cancel its own source and any other. A
+/// watcher's descriptor may be closed before or after (see Descriptors).
 ///
 /// The release function is not called in this call. It is called at the next boundary between two
 /// turns of the innermost run, or before that run returns, but not while a callback of the same

@@ -12,8 +12,9 @@ use std::sync::{Once, OnceLock};
 /// Polls the kernel in every turn, also while callbacks stay ready (see poll_gap_ns).
 pub const LOOP_STRICT_POLL: u32 = 1;
 /// Binds the loop to the thread that makes it. Every call from another thread returns
-/// LOOP_EWRONGTHREAD, also while the loop is at rest; only what any thread may call is allowed.
-/// After that thread has ended, any thread may call loop_free, and nothing else.
+/// LOOP_EWRONGTHREAD, also while the loop is at rest; functions that any thread may call are
+/// allowed. After that thread has ended, any thread may call loop_free, but nothing else.
+/// loop_after_fork binds the loop to the calling thread of the child.
 pub const LOOP_BOUND: u32 = 2;
 /// Pull mode: a source may have a NULL callback. loop_next_events returns such sources as structs
 /// when they are ready, and takes the place of the run functions.
@@ -47,8 +48,8 @@ pub struct LoopOptions {
     /// timers and posts of other threads are collected in every turn all the same.
     pub poll_gap_ns: u64,
     /// The most descriptor events that one turn takes from the kernel (default 1,024, at most
-    /// 1,048,576). A loop_next_events with a larger capacity takes more. Above 1,024, memory for an
-    /// event (12 bytes) is allocated only when so many descriptors are watched.
+    /// 1,048,576). A loop_next_events with a larger capacity takes more. Memory for more than 1,024
+    /// events, 12 bytes each, is allocated when that many descriptors are watched.
     pub max_events: u32,
     /// Must be 0.
     pub reserved: u32,
@@ -61,8 +62,8 @@ pub struct LoopOptions {
 /// It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
 /// waits for less than about 60 us. All are close-on-exec.
 ///
-/// Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with says
-/// which. Any thread.
+/// Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with returns
+/// the reason. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn loop_new() -> *mut Loop {
     keep_panics_quiet();
@@ -171,7 +172,7 @@ pub(super) fn is_ours(place: &Location<'_>) -> bool {
 /// If the loop is at rest, this happens inside the call, and the pointer is invalid when it
 /// returns. Inside a callback, the loop is closed at once: no other callback runs, and every
 /// further call with the loop returns LOOP_ECLOSED. Every run on the stack returns LOOP_ECLOSED;
-/// the last of them calls the release functions and frees the memory, and after it the pointer is
+/// the outermost calls the release functions and frees the memory, and after it the pointer is
 /// invalid.
 ///
 /// The descriptors that were watched stay open. The function works in a forked child and after

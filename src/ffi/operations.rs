@@ -20,8 +20,8 @@ use types::{LoopIoCb, loop_handle_t};
 /// Waits once for a descriptor, with a time limit.
 ///
 /// `events` is a mask as for loop_watch_fd, without LOOP_EDGE, LOOP_ONESHOT, LOOP_CLOSED and
-/// LOOP_NOW. It must ask for something. `timeout_ns` counts in nanoseconds from now; 0 only
-/// checks whether the descriptor is ready; a negative number means no limit.
+/// LOOP_NOW. It must contain at least one condition. `timeout_ns` counts in nanoseconds from now;
+/// 0 only checks whether the descriptor is ready; a negative number means no limit.
 ///
 /// `cb` is called once with LOOP_EVENT_DONE. Its `result` is one of:
 ///

@@ -42,14 +42,17 @@
  *
  * Terms
  *
- *   source    what a callback belongs to: a scheduled callback, timer, watcher, hook or operation
- *   handle    the number that names a source (loop_handle_t)
- *   turn      one pass of the loop: wait, collect, run (an iteration in libuv)
- *   run       a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
- *             loop_next_events, from its beginning until it returns
- *   at rest   no run of the loop is on any thread's stack
- *   nested    a run that was started by a callback of another run of the same loop
- *   host      code that owns the main loop and runs this loop inside it
+ *   source     what a callback belongs to: a scheduled callback, timer, watcher, hook, operation
+ *   handle     the number that names a source (loop_handle_t)
+ *   watcher    a source that reports when a descriptor is ready (loop_watch_fd)
+ *   post       a callback that another thread hands to the loop (loop_call_soon_threadsafe)
+ *   turn       one pass of the loop: wait, collect, run (an iteration in libuv)
+ *   run        a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
+ *              loop_next_events, from its beginning until it returns
+ *   at rest    no run of the loop is on any thread's stack
+ *   nested     a run that was started by a callback of another run of the same loop
+ *   host       code that owns the main loop and runs this loop inside it (see Embedding)
+ *   pull mode  sources have no callbacks; loop_next_events returns them (for language bindings)
  *
  * One turn
  *
@@ -87,8 +90,8 @@
  *
  * You own what you pass in: arguments and descriptors. Names are copied. The loop owns what it
  * makes, and loop_free frees all of it. You know a source by its handle, a number. When the
- * source ends, its handle becomes stale and every use of it returns LOOP_ESTALE: it cannot
- * dangle.
+ * source ends, its handle becomes stale: functions return LOOP_ESTALE for it (loop_is_active
+ * returns 0). It cannot dangle.
  *
  * If an argument must be freed when its source ends, give the source a release function with
  * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
@@ -130,7 +133,8 @@
  *   LOOP_ENOCALLBACK   the callback is NULL (allowed in pull mode)
  *   LOOP_EWRONGTHREAD  another thread runs the loop, or the loop is bound to another thread
  *   LOOP_EFORKED       this is a forked child, and it has not called loop_after_fork
- *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet
+ *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet; or, from a
+ *                      function of a remote, the loop has been freed
  *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
  *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
  *   -ENOMEM            there is no memory for a new source or a larger table
@@ -138,19 +142,19 @@
  * Exceptions
  *
  * A C++ exception may leave a callback or a hook, but not a release function. It passes through
- * the run call to the caller of that. The callback that threw counts as run. What was ready
- * after it stays ready, and the loop can be run again. An exception that leaves the wake hook
- * passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
+ * the run function to that function's caller. The callback that threw counts as run. What was
+ * ready after it stays ready, and the loop can be run again. An exception that leaves the wake
+ * hook passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
  * pthread_cancel is not supported.
  *
  * Costs
  *
- * To schedule, cancel or find a source takes constant time (timers are in a timing wheel). After
- * warm-up none of it allocates memory. Memory grows in blocks that never move, and is given back
- * slowly after a burst. A timer takes 53 bytes, a watcher about 75. Changes of a descriptor's
- * interest are joined: the kernel is asked at most once per descriptor and wait. The library
- * makes no threads, installs no signal handlers, reads no environment variables and has no
- * global state that you could notice.
+ * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
+ * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
+ * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
+ * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
+ * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
  * nested run is one more call. A loop works on a thread of PTHREAD_STACK_MIN bytes and in a

@@ -1,18 +1,18 @@
 //! A run makes turns. One turn waits for descriptors, timers and other threads if nothing is
 //! ready, collects what has become ready, and runs the callbacks that are ready then (the
-//! *snapshot*), in order. What these schedule is for the next turn.
+//! *snapshot*), in order. What these schedule runs in the next turn.
 //!
 //! Runs nest: a callback may call a run function, for example for a modal dialog. The nested run
 //! first runs the rest of the outer snapshot and what has been scheduled since, then its turns go
-//! on as usual. A source whose callback is on the stack is reported again like any other. If you
-//! do not want that, pause a watcher with loop_watch_update before you start the nested run.
+//! on as usual. A source whose callback is on the stack is reported again like any other. To
+//! avoid that, pause the source's watcher with loop_watch_update before the nested run.
 //!
 //! If a host's main loop runs inside the callback instead, see loop_flush.
 //!
-//! Errors of all run functions: the usual errors, LOOP_EPULL for a loop in pull mode, and -ENOSPC
-//! if the system cannot wait. LOOP_ECLOSED means that a callback has freed the loop: after the
-//! outermost run has returned it, the pointer is invalid. After -ENOMEM or -ENOSPC nothing is
-//! lost, and the loop can be run again.
+//! Errors of all run functions: the usual errors, and -ENOSPC if the kernel cannot register a
+//! descriptor. In pull mode only loop_next_events can run the loop. LOOP_ECLOSED means that a
+//! callback has freed the loop: after the outermost run has returned it, the pointer is invalid.
+//! After -ENOMEM or -ENOSPC nothing is lost, and the loop can be run again.
 
 use super::{drive, get, number, status, with};
 use crate::event_loop::{Ended, Loop};

@@ -1,5 +1,5 @@
-//! What other threads may call: the functions of this section (but for loop_remote_new),
-//! loop_stop, loop_stop_all, loop_clock and loop_in_thread.
+//! Other threads may call the functions of this section (except loop_remote_new), loop_stop,
+//! loop_stop_all, loop_clock and loop_in_thread.
 //!
 //! A thread that calls them with the loop must be sure that the loop is not freed at the same
 //! time. If it cannot be sure, it uses a *remote*: a sender that may outlive the loop.
@@ -19,8 +19,8 @@ use types::{LoopCb, LoopReleaseCb};
 /// or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
 /// awake needs none. A post keeps loop_run going.
 ///
-/// `release` may be NULL. Otherwise it is called once with `arg`: after the callback has run, or
-/// by loop_free if it did not run.
+/// `release` may be NULL. Otherwise it is called once with `arg`: between two turns, after the
+/// callback has run; or by loop_free if it did not run.
 ///
 /// Returns 0, or an error: LOOP_ENULL, LOOP_ENOCALLBACK, LOOP_EFORKED, LOOP_ECLOSED or -ENOMEM.
 /// After an error you still own `arg`, and release is not called. Any thread, the loop's own too,
@@ -48,7 +48,7 @@ pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
 }
 
 /// Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
-/// freed, the remote's functions return LOOP_ECLOSED.
+/// freed, loop_remote_call_soon returns LOOP_ECLOSED.
 ///
 /// Any number of threads may use one remote at the same time. As long as it exists it keeps
 /// loop_run going, because posts may come. A remote that was inherited by fork works in the child
@@ -56,7 +56,7 @@ pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
 /// posted is the parent's.
 ///
 /// Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
-/// loop_remote_free. Loop's thread.
+/// loop_remote_free, before or after the loop. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remote_new(r#loop: *mut Loop) -> *mut Remote {
     with(r#loop, Loop::remote).map_or(std::ptr::null_mut(), Box::into_raw)

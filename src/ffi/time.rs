@@ -16,7 +16,8 @@ pub const LOOP_MS: u64 = 1_000_000 as u64;
 #[allow(clippy::unnecessary_cast, reason = "as above")]
 pub const LOOP_SECOND: u64 = 1_000_000_000 as u64;
 
-/// What loop_timeout and loop_remaining return for never.
+/// What loop_timeout and loop_remaining return for "never". (As a delay or time, pass
+/// UINT64_MAX.)
 pub const LOOP_NEVER: i64 = i64::MAX;
 
 /// Returns the time of this turn. The clock is read when this is first called in a turn; later
