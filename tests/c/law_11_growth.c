@@ -59,8 +59,8 @@ static loop_handle_t add_soon(loop_t *loop, int i) {
   return loop_call_soon(loop, count_run, NULL);
 }
 
-/* A million into a fresh loop: no call moves what is there already, and none asks for
- * more than a segment at once. (How long the longest call takes is for `make bench`.) */
+/* A million into a fresh loop: no call moves what is there already: what is made
+ * larger in place is at most a directory. */
 static void check_no_stall(loop_handle_t (*add)(loop_t *loop, int i)) {
   loop_t *loop = loop_new();
   heap.largest_end = 0;

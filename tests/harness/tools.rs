@@ -25,7 +25,7 @@ pub struct Tool {
     preload: Option<&'static str>,
     /// An environment variable, and what it says beside where reports go.
     options: (&'static str, &'static str),
-    /// For hang guards, numbers of rounds and limits of CPU time.
+    /// For hang guards, numbers of rounds and numbers of waits.
     pub slowdown: u64,
     not_run: &'static [&'static [Excuse]],
 }
