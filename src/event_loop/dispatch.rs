@@ -137,13 +137,13 @@ impl Loop {
         self.finish_plain_timer(id).map(|()| true)
     }
 
-    /// A soon-callback with something rare.
+    /// A soon-callback with extras.
     #[inline(never)]
     fn run_with_extras(&self, sequence: u64, packed: Packed) -> Result<bool> {
         self.run_entry(sequence, packed.entry())
     }
 
-    /// The long way of all of these. (Whether an entry was unref is of no meaning any more.)
+    /// The slow path of all of these. (Whether an entry was unref is of no meaning any more.)
     #[inline(never)]
     fn run_entry(&self, sequence: u64, entry: Entry) -> Result<bool> {
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
@@ -152,7 +152,7 @@ impl Loop {
         Ok(true)
     }
 
-    /// A one-shot timer with nothing rare has run: mostly that was all.
+    /// A one-shot timer with no extras has run: mostly that was all.
     #[inline]
     fn finish_plain_timer(&self, id: SlotId) -> Result<()> {
         let may_be_outer = self.runs.depth.get() > 1;
@@ -245,7 +245,7 @@ impl Loop {
         Some(Call::Fd(callback, fd, events))
     }
 
-    /// A callback has returned that has something rare by now: a soon-callback that was given it, or a
+    /// A callback has returned that has extras by now: a soon-callback that was given it, or a
     /// source that was ended meanwhile.
     #[cold]
     #[inline(never)]

@@ -74,7 +74,7 @@ impl Loop {
         self.with_handed(handle, change).ok_or(Error::STALE)
     }
 
-    /// The short way of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
+    /// The fast path of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
     #[inline(always)]
     pub(crate) fn cancel_fast(&self, handle: RawHandle) -> Option<()> {
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
@@ -152,7 +152,7 @@ impl Loop {
         }
     }
 
-    /// Frees the rare things of a source that was ended by a call: its release falls due, but not
+    /// Frees the extras of a source that was ended by a call: its release falls due, but not
     /// before its callback has returned.
     #[inline]
     pub(super) fn end_source(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) {
@@ -161,7 +161,7 @@ impl Loop {
         }
     }
 
-    /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
+    /// If a callback of the source is on the stack, leaves its extras there: they are freed after
     /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
     /// may be released.)
     fn leave_to_callback(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) -> bool {
@@ -177,7 +177,7 @@ impl Loop {
         is_current
     }
 
-    /// Frees the rare things of a source that has ended; its release falls due.
+    /// Frees the extras of a source that has ended; its release falls due.
     #[inline]
     pub(super) fn end_extras(&self, extras: ExtrasRef, arg: *mut c_void) {
         if extras.is_some() {
@@ -239,7 +239,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Runs `change` on the place where a source remembers its rare things.
+    /// Runs `change` on the place where a source remembers its extras.
     fn with_extras_ref<T>(
         &self,
         handle: RawHandle,
@@ -269,7 +269,7 @@ impl Loop {
         }
     }
 
-    /// The entry of a soon-callback; its function goes to its rare things if it has any.
+    /// The entry of a soon-callback; its function goes to its extras if it has any.
     pub(super) fn soon_entry(&self, callback: Callback, extras: ExtrasRef, unref: bool) -> Entry {
         match self.sources.side_table.borrow_mut().get(extras) {
             None => Entry::Soon { callback, unref },
@@ -296,7 +296,7 @@ impl Loop {
         })
     }
 
-    /// Notes a release with a source's rare things. Nothing changes without memory.
+    /// Notes a release with a source's extras. Nothing changes without memory.
     pub(super) fn promise_release(&self, place: &mut ExtrasRef, release: Release) -> Result<()> {
         let releases = &self.sources.releases;
         releases.promise()?;

@@ -140,7 +140,7 @@ impl Loop {
         Err(error)
     }
 
-    /// The short way of [`Loop::update_watch`].
+    /// The fast path of [`Loop::update_watch`].
     #[inline(always)]
     pub(crate) fn update_watch_fast(&self, handle: RawHandle, mask: u32) -> Option<()> {
         if !self.takes_fast_path() {

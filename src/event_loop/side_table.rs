@@ -28,7 +28,7 @@ pub struct Period {
     pub missed: Missed,
 }
 
-/// The rare things of one source.
+/// The extras of one source.
 #[derive(Default)]
 pub struct Extras {
     pub release: Option<Release>,
@@ -38,7 +38,7 @@ pub struct Extras {
     pub soon: Option<Callback>,
 }
 
-/// Where a source's rare things are, if it has any: their slot and 1.
+/// Where a source's extras are, if it has any: their slot and 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ExtrasRef(u32);
 
@@ -75,7 +75,7 @@ impl SideTable {
         SideTable { slots: Slots::new(), of_parts: ExtrasRef::NONE }
     }
 
-    /// The rare things of a source, made empty if it had none.
+    /// The extras of a source, made empty if it had none.
     pub fn get_or_make(&mut self, place: &mut ExtrasRef) -> Result<&mut Extras> {
         if !place.is_some() {
             *place = ExtrasRef(self.slots.insert(Extras::default())?.index + 1);
@@ -83,7 +83,7 @@ impl SideTable {
         Ok(self.slots.at(place.index()))
     }
 
-    /// The rare things of all parts of objects.
+    /// The extras of all parts of objects.
     pub fn of_parts(&mut self) -> Result<ExtrasRef> {
         let mut place = self.of_parts;
         self.get_or_make(&mut place)?;
@@ -101,14 +101,14 @@ impl SideTable {
         self.get(place)?.period
     }
 
-    /// The soon-callback in the ready queue with these rare things and this argument.
+    /// The soon-callback in the ready queue with these extras and this argument.
     pub fn soon(&mut self, place: ExtrasRef, arg: *mut c_void) -> Option<Callback> {
         let mut callback = self.get(place)?.soon?;
         callback.arg = arg;
         Some(callback)
     }
 
-    /// Takes the rare things of a source that ends.
+    /// Takes the extras of a source that ends.
     pub fn take(&mut self, place: ExtrasRef) -> Option<Extras> {
         if !place.is_some() || place == self.of_parts {
             return None;

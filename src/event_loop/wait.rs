@@ -60,7 +60,7 @@ impl Loop {
         }
     }
 
-    /// The short way of [`Loop::wait_in_kernel`]: there is nothing to plan.
+    /// The fast path of [`Loop::wait_in_kernel`]: there is nothing to plan.
     #[inline(never)] // the turns that skip it stay small
     fn poll_kernel(&self) -> Result<()> {
         self.guarded(|| self.ask_kernel(Timeout::Poll))?;

@@ -687,7 +687,7 @@ impl Watchers {
         self.mark_changed(fd);
     }
 
-    /// The short way of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
+    /// The fast path of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
     /// nothing in the ready queue yet. (Nor is it unref.) Tells it with its share.
     #[inline(always)]
     pub fn report_fast(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
@@ -851,7 +851,7 @@ impl Watchers {
         self.slots.len() > self.unref
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&mut self) {
         self.slots.trim();
     }
