@@ -301,7 +301,7 @@ impl Loop {
             Clock::Virtual { .. } => NEVER,
         };
         let deadline = deadline.min(poller.next_renewal());
-        // Also when a change fails for want of memory: the host must learn of the rest, and its next
+        // Also when a change fails: the host must learn of the rest, and its next
         // run tries again.
         poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)
     }
