@@ -1,18 +1,18 @@
-//! Side table of what few sources have: a release function, a name, a period. The function of
-//! a soon-callback moves here when it gets one of them.
+//! The side table of extras, which few sources have: a release function, a name, a period. The
+//! function of a soon-callback moves here when it gets one of them.
 //!
-//! A source holds a [`ExtrasRef`], four bytes, so that the many that have nothing of
-//! the kind pay nothing more. The table is made of slots: no hashing, no stall.
+//! A source holds an [`ExtrasRef`] of four bytes; sources without extras need no more memory. The
+//! table is made of slots: no hashing, no rehash that stalls a call.
 
 use crate::base::slots::Slots;
 use crate::error::Result;
 use crate::event_loop::callback::{Callback, Release, TickCallback};
 use std::ffi::{CStr, c_void};
 
-/// What happens to the ticks that a periodic timer could not make in time.
+/// What happens to the ticks that a periodic timer has missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Missed {
-    /// Skip them, and tell how many intervals the call stands for.
+    /// Skip them, and pass the number of intervals to the callback.
     Skip,
     /// Run them all, one a turn.
     Run,
@@ -38,7 +38,7 @@ pub struct Extras {
     pub soon: Option<Callback>,
 }
 
-/// Where a source's extras are, if it has any: their slot and 1.
+/// A reference to a source's extras: their slot plus 1, or 0.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ExtrasRef(u32);
 
@@ -65,8 +65,8 @@ impl ExtrasRef {
 
 pub struct SideTable {
     slots: Slots<Extras>,
-    /// What the timers of objects have, all of them the same: nothing. It keeps users away from
-    /// them, and stays when one of them ends.
+    /// The extras of the timers of all objects: one empty entry. It keeps these timers off the fast
+    /// paths, and stays when one of them ends.
     of_parts: ExtrasRef,
 }
 
@@ -75,7 +75,7 @@ impl SideTable {
         SideTable { slots: Slots::new(), of_parts: ExtrasRef::NONE }
     }
 
-    /// The extras of a source, made empty if it had none.
+    /// Returns the extras of a source; makes empty ones if it has none.
     pub fn get_or_make(&mut self, place: &mut ExtrasRef) -> Result<&mut Extras> {
         if !place.is_some() {
             *place = ExtrasRef(self.slots.insert(Extras::default())?.index + 1);

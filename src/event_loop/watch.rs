@@ -290,7 +290,7 @@ impl Watchers {
     }
 
     /// Makes a watcher that is not yet linked to its descriptor. If the table of watchers has to grow
-    /// for it, calls `grow` with the new capacity.
+    /// for it, calls `grow` with an upper bound for the number of watchers.
     #[inline(always)]
     pub fn insert(
         &mut self,
