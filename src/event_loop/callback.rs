@@ -57,7 +57,7 @@ macro_rules! callback_type {
             pub(crate) fn call(self, on: &Loop $(, $extra: $kind)*) {
                 let on = std::ptr::from_ref(on).cast_mut();
                 if let Some(function) = self.function {
-                    // SAFETY: whoever made `self` promised it (see `new`). The pointer is only
+                    // SAFETY: the code that made `self` promised it (see `new`). The pointer is only
                     // ever turned back into a shared reference.
                     unsafe { function(on $(, $extra)*, self.arg) }
                 }
@@ -178,7 +178,7 @@ impl Release {
 
     /// Runs user code: it may call back into the loop.
     pub(crate) fn call(self, arg: *mut c_void) {
-        // SAFETY: whoever made `self` promised it; the caller takes care of "once".
+        // SAFETY: the code that made `self` promised it; the caller takes care of "once".
         unsafe { (self.0)(arg) }
     }
 }
@@ -195,7 +195,7 @@ pub struct WakeHook {
     release: Option<RawRelease>,
 }
 
-// SAFETY: whoever makes one promises that it may be called on any thread.
+// SAFETY: the code that makes one promises that it may be called on any thread.
 unsafe impl Send for WakeHook {}
 // SAFETY: as above.
 unsafe impl Sync for WakeHook {}
@@ -218,7 +218,7 @@ impl WakeHook {
     }
 
     pub(crate) fn call(&self) {
-        // SAFETY: whoever made `self` promised it.
+        // SAFETY: the code that made `self` promised it.
         unsafe { (self.function)(self.arg) }
     }
 }
@@ -226,7 +226,7 @@ impl WakeHook {
 impl Drop for WakeHook {
     fn drop(&mut self) {
         if let Some(release) = self.release {
-            // SAFETY: whoever made `self` promised it; this is the only time.
+            // SAFETY: the code that made `self` promised it; this is the only time.
             unsafe { release(self.arg) }
         }
     }

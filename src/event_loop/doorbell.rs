@@ -147,7 +147,7 @@ impl<T> HookCell<T> {
         self.callers.fetch_add(1, Ordering::SeqCst);
         let _call = Call { cell: self, noted: self.note(this_thread()) };
         // SAFETY: null, or a box that `replace` frees only when it sees no callers, after
-        // it has taken the pointer away: whoever reads it here was counted before.
+        // it has taken the pointer away: a thread that reads it here was counted before.
         if let Some(hook) = unsafe { self.hook.load(Ordering::SeqCst).as_ref() } {
             call(hook);
         }
@@ -199,7 +199,7 @@ impl<T> HookCell<T> {
             yield_now();
         }
         if !old.is_null() {
-            // SAFETY: made by `Box::into_raw`, and nobody can see it any more.
+            // SAFETY: made by `Box::into_raw`, and no thread can reach it any more.
             drop(unsafe { Box::from_raw(old) });
         }
     }
@@ -210,7 +210,7 @@ impl<T> Drop for HookCell<T> {
         // Relaxed: who drops the last reference to this has seen all that was done with it.
         let hook = self.hook.load(Ordering::Relaxed);
         if !hook.is_null() {
-            // SAFETY: made by `Box::into_raw`; nobody else can reach `self` any more. (In a
+            // SAFETY: made by `Box::into_raw`; no other thread can reach `self` any more. (In a
             // forked child `callers` may count threads that do not exist there.)
             drop(unsafe { Box::from_raw(hook) });
         }

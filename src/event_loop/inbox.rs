@@ -362,7 +362,7 @@ impl Remote {
     /// One more sender for a loop; see `Loop::remote`.
     pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
         // Counted first: one that finds no memory is dropped, and then counted off.
-        // Relaxed: this thread is the loop's, which is all that looks at the number.
+        // Relaxed: only the loop's thread, which is this one, checks the number.
         shared.remotes.fetch_add(1, Ordering::Relaxed);
         let forks = shared.forks.load(Ordering::Relaxed);
         try_box(Remote { shared: shared.clone(), forks })

@@ -228,17 +228,17 @@ impl Loop {
     /// Something happened to a part: the object takes its step, and its user is called. Called by
     /// dispatch in the place of a user's callback.
     pub(crate) fn step_object(&self, PartId { object: id, part }: PartId, fired: Fired) {
-        let told = self.guarded(|| Ok(self.take_step(id, part, fired)));
-        let Ok(Some((told, callback))) = told else { return };
+        let notice = self.guarded(|| Ok(self.take_step(id, part, fired)));
+        let Ok(Some((notice, callback))) = notice else { return };
         let current = Current { handle: Handle::Slot(Kind::Object, id).to_raw(), ..Current::NONE };
         if callback.is_pulled() {
-            let _ = self.guarded(|| self.hand_out_object(id, callback.arg, told));
+            let _ = self.guarded(|| self.hand_out_object(id, callback.arg, notice));
             return;
         }
         // The part stays current for dispatch, which finishes it.
         let part = self.runs.current.get();
         self.runs.current.set(Current { arg: callback.arg, ..current });
-        callback.call(self, current.handle, told.what, told.result, told.data);
+        callback.call(self, current.handle, notice.what, notice.result, notice.data);
         self.finish_current();
         self.runs.current.set(part);
     }
@@ -249,10 +249,10 @@ impl Loop {
         let Member { object, parts, unref, .. } = member;
         match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
             Step::Quiet => None,
-            Step::Last(told) => {
+            Step::Last(notice) => {
                 member.state = State::Ended;
                 self.end_parts(std::mem::take(&mut member.parts));
-                Some((told, member.callback))
+                Some((notice, member.callback))
             }
         }
     }

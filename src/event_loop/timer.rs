@@ -30,8 +30,8 @@ pub enum State {
 #[repr(Rust, packed(4))]
 struct Word(u64);
 
-/// What the wheel looks at. 28 bytes: with the generation of its slot two timers are in a line of
-/// The cache.
+/// The part of a timer that the wheel accesses. With the generations of their slots, two of them fit
+/// into a cache line.
 #[derive(Clone, Copy)]
 pub struct Timer {
     deadline: Word,
@@ -191,7 +191,7 @@ impl Timers {
             status: if extras.is_some() { EXTRAS } else { 0 },
         };
         self.armed += 1;
-        Wheel::tell(&mut self.slots, second, id.index);
+        Wheel::set_previous(&mut self.slots, second, id.index);
         Some(id)
     }
 

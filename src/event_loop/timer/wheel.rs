@@ -182,7 +182,7 @@ impl Wheel {
     }
 
     /// Like [`Wheel::insert`], for a new timer. Returns its bucket and the timer that follows it, whose
-    /// link has to be set with [`Wheel::tell`].
+    /// link has to be set with [`Wheel::set_previous`].
     #[inline(always)]
     pub fn insert_new(&mut self, index: u32, deadline: u64) -> (u16, u32) {
         self.comes(deadline);
@@ -203,7 +203,7 @@ impl Wheel {
     }
 
     /// Links a timer into a bucket. Returns the timer that follows it, whose link has to be set with
-    /// [`Wheel::tell`].
+    /// [`Wheel::set_previous`].
     #[inline(always)]
     fn hang(&mut self, timer: &mut Timer, index: u32, bucket: usize) -> u32 {
         let (bucket, second) = self.put_first(bucket, index);
@@ -213,7 +213,7 @@ impl Wheel {
 
     /// Links `second`, until now the first timer of its bucket, back to `index`.
     #[inline(always)]
-    pub fn tell(timers: &mut Timers, second: u32, index: u32) {
+    pub fn set_previous(timers: &mut Timers, second: u32, index: u32) {
         if second != NONE {
             timers.at(second).previous = index;
         }
@@ -250,7 +250,7 @@ impl Wheel {
         self.goes(timer.deadline());
     }
 
-    /// A timer in the wheel has got an earlier deadline, which stands in it already.
+    /// A timer in the wheel has an earlier deadline, which is stored in it already.
     #[inline(always)]
     pub fn moved(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
         self.comes(deadline);
@@ -260,7 +260,7 @@ impl Wheel {
         if new != usize::from(bucket) {
             let second = self.hang(timer, index, new);
             self.close_gap(timers, previous, next, bucket);
-            Self::tell(timers, second, index);
+            Self::set_previous(timers, second, index);
         }
     }
 
@@ -283,7 +283,7 @@ impl Wheel {
     #[inline]
     fn link(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
         let second = self.hang(timers.at(index), index, self.bucket_of(deadline, index));
-        Self::tell(timers, second, index);
+        Self::set_previous(timers, second, index);
     }
 
     #[inline]
@@ -393,7 +393,7 @@ impl Wheel {
             let (behind, deadline) = (timer.next, timer.deadline());
             let second = wheel.hang(timer, index, wheel.bucket_of(deadline, index));
             if deadline >> TICK_BITS >= target {
-                Self::tell(timers, second, index);
+                Self::set_previous(timers, second, index);
             }
             behind
         });

@@ -142,7 +142,7 @@ fn a_delivery_that_fails_is_asked_for_again() {
 }
 
 #[test]
-fn every_256th_report_checks_whether_the_file_is_open() {
+fn reports_check_at_intervals_whether_the_file_is_open() {
     let mut kernel = Kernel::new();
     kernel.watch(5, READABLE, true);
     let checks = (1..=600).filter(|_| matches!(kernel.report(5, READABLE).0, Report::Check(_)));
