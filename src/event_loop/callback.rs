@@ -1,7 +1,7 @@
 //! User code, as typed values: a C function and its argument.
 //!
-//! One of the few files with `unsafe`. Whoever makes such a value promises that
-//! calling the function with that argument is right for as long as the value can be
+//! One of the few files with `unsafe`. The code that makes such a value promises that
+//! calling the function with that argument is sound for as long as the value can be
 //! called; then calling is a safe method here. All are `C-unwind`: a C++ exception
 //! may leave a callback and passes through the loop to the caller of its run function
 //! (a release function must not throw).
@@ -11,11 +11,11 @@
 use crate::event_loop::Loop;
 use std::ffi::c_void;
 
-/// A callback without news: soon, later, at, and hooks.
+/// A callback without details of an event: soon, later, at, and hooks.
 pub type RawCallback = unsafe extern "C-unwind" fn(*mut Loop, *mut c_void);
 /// A periodic timer's callback: how many ticks it stands for.
 pub type RawTickCallback = unsafe extern "C-unwind" fn(*mut Loop, u64, *mut c_void);
-/// A descriptor's callback: which one, and what is up.
+/// A descriptor's callback: the descriptor and its events.
 pub type RawFdCallback = unsafe extern "C-unwind" fn(*mut Loop, i32, u32, *mut c_void);
 /// The callback of operations: which one, what happened, its result, and what goes with it.
 pub type RawIoCallback = unsafe extern "C-unwind" fn(*mut Loop, i64, u32, i64, *mut c_void, *mut c_void);
@@ -46,7 +46,7 @@ macro_rules! callback_type {
                 $name { function: None, arg }
             }
 
-            /// Is the source handed out instead of called?
+            /// Returns whether the source is handed out instead of called.
             #[inline]
             pub fn is_pulled(self) -> bool {
                 self.function.is_none()
@@ -57,7 +57,7 @@ macro_rules! callback_type {
             pub(crate) fn call(self, on: &Loop $(, $extra: $kind)*) {
                 let on = std::ptr::from_ref(on).cast_mut();
                 if let Some(function) = self.function {
-                    // SAFETY: whoever made `self` promised it (see `new`). The pointer is only
+                    // SAFETY: the code that made `self` promised it (see `new`). The pointer is only
                     // ever turned back into a shared reference.
                     unsafe { function(on $(, $extra)*, self.arg) }
                 }
@@ -73,7 +73,7 @@ callback_type!(/** Called with the descriptor and its events. */ FdCallback, Raw
 callback_type!(/** Called with the source and what happened to it. */ IoCallback, RawIoCallback,
     source: i64, what: u32, result: i64, data: *mut c_void);
 
-/// A callback with a function: whoever calls it need not ask.
+/// A callback that has a function, so that a call needs no check.
 #[derive(Clone, Copy)]
 pub struct Callable {
     function: RawCallback,
@@ -112,8 +112,8 @@ impl From<Callable> for Callback {
     }
 }
 
-/// A callback's function or a number, and a mark, in one word. (What tells them apart is where no
-/// function is: user space ends below 2^56, on x86-64 as on aarch64.)
+/// A callback's function or a number, and a mark, in one word. (They are distinguished by a bit that
+/// no function's address has: user space ends below 2^56, on x86-64 and on aarch64.)
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Word(*const ());
 
@@ -164,7 +164,7 @@ impl Word {
     }
 }
 
-/// What is owed to a source's argument when the source ends.
+/// The function that releases a source's argument when the source has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Release(RawRelease);
 
@@ -178,12 +178,12 @@ impl Release {
 
     /// Runs user code: it may call back into the loop.
     pub(crate) fn call(self, arg: *mut c_void) {
-        // SAFETY: whoever made `self` promised it; the caller takes care of "once".
+        // SAFETY: the code that made `self` promised it; the caller takes care of "once".
         unsafe { (self.0)(arg) }
     }
 }
 
-/// Tells a host that its loop has work.
+/// Notifies a host that its loop has work.
 pub type RawWake = unsafe extern "C-unwind" fn(*mut c_void);
 
 /// A host's hook, with its argument.
@@ -195,7 +195,7 @@ pub struct WakeHook {
     release: Option<RawRelease>,
 }
 
-// SAFETY: whoever makes one promises that it may be called on any thread.
+// SAFETY: the code that makes one promises that it may be called on any thread.
 unsafe impl Send for WakeHook {}
 // SAFETY: as above.
 unsafe impl Sync for WakeHook {}
@@ -218,7 +218,7 @@ impl WakeHook {
     }
 
     pub(crate) fn call(&self) {
-        // SAFETY: whoever made `self` promised it.
+        // SAFETY: the code that made `self` promised it.
         unsafe { (self.function)(self.arg) }
     }
 }
@@ -226,7 +226,7 @@ impl WakeHook {
 impl Drop for WakeHook {
     fn drop(&mut self) {
         if let Some(release) = self.release {
-            // SAFETY: whoever made `self` promised it; this is the only time.
+            // SAFETY: the code that made `self` promised it; this is the only time.
             unsafe { release(self.arg) }
         }
     }

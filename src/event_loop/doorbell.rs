@@ -1,11 +1,11 @@
-//! Who has to be told that there is work: nobody, the sleeping loop, or its host.
+//! Which party has to be notified of work: none, the sleeping loop, or its host.
 //!
-//! A poster first puts its work down, then [`Doorbell::ring`]s, which swaps `NOTIFIED` in:
+//! A poster first stores its work, then [`Doorbell::ring`]s, which swaps `NOTIFIED` in:
 //! only the first ring after the loop went to sleep or to rest needs a system call, so
 //! a burst costs one, and none while the loop is awake. The loop first swaps `NOTIFIED`
-//! out, then looks for work; it goes to sleep only by exchanging `AWAKE` for `ASLEEP`, which
-//! fails when somebody rang meanwhile, and to rest by swapping `RESTING` in, after which it
-//! looks once more. So work that was put down is seen, or somebody is told of it: never neither.
+//! out, then checks for work; it goes to sleep only by exchanging `AWAKE` for `ASLEEP`, which
+//! fails if a thread rang meanwhile, and to rest by swapping `RESTING` in, after which it
+//! checks once more. So either the loop sees the work, or the poster notifies it or its host.
 //! All of it is SeqCst: the work (a queue, a flag) and the state are two places, and each side
 //! writes one and then reads the other. (As each such step of the bell also writes the state,
 //! `AcqRel` would do for it; for the hook, whose callers are counted in another place, it
@@ -14,16 +14,16 @@
 use crate::base::sync::{AtomicBool, AtomicPtr, AtomicU8, AtomicUsize, KNOWN_CALLERS, Ordering, yield_now};
 use crate::sys::thread::current as this_thread;
 
-/// Runs: looks for work by itself before it sleeps.
+/// A run is on the stack and checks for work by itself before it sleeps.
 const AWAKE: u8 = 0;
-/// Somebody rang, and the loop will see or has been told.
+/// A thread rang: the loop will see the work, or it was notified.
 const NOTIFIED: u8 = 1;
 /// Waits in the kernel.
 const ASLEEP: u8 = 2;
 /// No run is on the stack.
 const RESTING: u8 = 3;
 
-/// What a ring has to be followed by.
+/// Which party the thread that rang has to notify.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tell {
     Nobody,
@@ -36,12 +36,12 @@ pub enum Tell {
 pub struct Doorbell(AtomicU8);
 
 impl Doorbell {
-    /// For a loop at rest that nobody has to be told of.
+    /// A doorbell for a loop at rest without a host.
     pub fn new() -> Self {
         Doorbell(AtomicU8::new(AWAKE))
     }
 
-    /// Any thread, after it has put work down.
+    /// Any thread, after it has stored its work. Returns which party it has to notify.
     #[inline]
     pub fn ring(&self) -> Tell {
         match self.0.swap(NOTIFIED, Ordering::SeqCst) {
@@ -55,27 +55,27 @@ impl Doorbell {
         self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// A run begins. (Somebody may have rung; then its first wait will not block.)
+    /// A run begins. (If a thread has rung, the run's first wait does not block.)
     pub fn begin_run(&self) {
         self.exchange(RESTING, AWAKE);
     }
 
-    /// The run ends. Whoever called this looks for work once more: somebody may have rung
-    /// while the loop was awake, and nobody has been told.
+    /// The run ends. The caller must check for work once more: a ring while the loop was awake has
+    /// notified nobody.
     pub fn end_run(&self) {
         self.0.swap(RESTING, Ordering::SeqCst);
     }
 
-    /// The loop wants to wait. `false`: somebody rang, it must not.
+    /// Returns whether the loop may wait. `false`: a thread has rung.
     #[must_use]
     pub fn fall_asleep(&self) -> bool {
         self.exchange(AWAKE, ASLEEP)
     }
 
-    /// The loop is awake, and sees all that was put down before a ring. Did anybody ring?
+    /// The loop is awake and sees all work that was stored before a ring. Returns whether a thread rang.
     #[inline]
     pub fn wake_up(&self) -> bool {
-        // A plain load first: while nobody rings, the line stays in this core's cache. What
+        // A plain load first: while no thread rings, the line stays in this core's cache. What
         // is missed here makes `fall_asleep` fail, or is seen after `end_run`.
         self.0.load(Ordering::Relaxed) != AWAKE && self.0.swap(AWAKE, Ordering::SeqCst) == NOTIFIED
     }
@@ -86,13 +86,13 @@ impl Doorbell {
 pub struct HookCell<T> {
     hook: AtomicPtr<T>,
     armed: AtomicBool,
-    /// Threads between looking at `hook` and having called it. (Several, if it is armed again while it
-    /// is being called.)
+    /// The number of threads between their load of `hook` and the end of their call. (Several, if it is
+    /// armed again while it is being called.)
     callers: AtomicUsize,
-    /// Who they are, each once; 0: a free place. Relaxed, as the next: a thread only looks for itself,
-    /// and sees what it wrote.
+    /// Those threads, each once; 0: a free place. Relaxed, as the next: a thread only searches for
+    /// itself, and sees what it wrote.
     known: [AtomicUsize; KNOWN_CALLERS],
-    /// Those for whom there was no place.
+    /// The number of calls for which there was no place.
     unknown: AtomicUsize,
 }
 
@@ -134,7 +134,7 @@ impl<T> HookCell<T> {
         }
     }
 
-    /// From now on one call is made, or none.
+    /// Allows one call of the hook from now on, or none.
     pub fn arm(&self, armed: bool) {
         self.armed.store(armed, Ordering::SeqCst);
     }
@@ -147,7 +147,7 @@ impl<T> HookCell<T> {
         self.callers.fetch_add(1, Ordering::SeqCst);
         let _call = Call { cell: self, noted: self.note(this_thread()) };
         // SAFETY: null, or a box that `replace` frees only when it sees no callers, after
-        // it has taken the pointer away: whoever reads it here was counted before.
+        // it has taken the pointer away: a thread that reads it here was counted before.
         if let Some(hook) = unsafe { self.hook.load(Ordering::SeqCst).as_ref() } {
             call(hook);
         }
@@ -173,13 +173,13 @@ impl<T> HookCell<T> {
         self.known.iter().any(|place| place.load(Ordering::Relaxed) == thread)
     }
 
-    /// May the thread that asks be inside the hook? Then it must not wait for the hook's end. (Where
-    /// very many are inside at once, any may be.)
+    /// Returns whether the calling thread may be inside the hook. Then it must not wait for the hook to
+    /// return. (If too many threads are inside to be recorded, this is true for any thread.)
     pub fn is_called_here(&self) -> bool {
         self.is_surely_called_here() || self.unknown.load(Ordering::Relaxed) > 0
     }
 
-    /// Is the thread that asks known to be inside the hook?
+    /// Returns whether the calling thread is recorded as inside the hook.
     pub fn is_surely_called_here(&self) -> bool {
         self.is_known(this_thread())
     }
@@ -199,7 +199,7 @@ impl<T> HookCell<T> {
             yield_now();
         }
         if !old.is_null() {
-            // SAFETY: made by `Box::into_raw`, and nobody can see it any more.
+            // SAFETY: made by `Box::into_raw`, and no thread can reach it any more.
             drop(unsafe { Box::from_raw(old) });
         }
     }
@@ -210,7 +210,7 @@ impl<T> Drop for HookCell<T> {
         // Relaxed: who drops the last reference to this has seen all that was done with it.
         let hook = self.hook.load(Ordering::Relaxed);
         if !hook.is_null() {
-            // SAFETY: made by `Box::into_raw`; nobody else can reach `self` any more. (In a
+            // SAFETY: made by `Box::into_raw`; no other thread can reach `self` any more. (In a
             // forked child `callers` may count threads that do not exist there.)
             drop(unsafe { Box::from_raw(hook) });
         }

@@ -46,7 +46,7 @@ pub enum Handle {
 }
 
 impl Handle {
-    /// The number for C. Inlined, it is two shifts.
+    /// Returns the number for C.
     #[inline]
     pub fn to_raw(self) -> RawHandle {
         match self {
@@ -61,7 +61,7 @@ impl Handle {
         }
     }
 
-    /// Takes any number at all apart; `None` for what no loop ever gives out.
+    /// Decodes any number. Returns `None` if no loop ever gives it out.
     #[inline]
     pub fn from_raw(raw: RawHandle) -> Option<Handle> {
         let bits = u64::try_from(raw).ok()?;
@@ -81,7 +81,7 @@ impl Handle {
         Some(Handle::Slot(kind, slot_from_low_bits(bits)))
     }
 
-    /// The slot that a handle of this kind names, in a few instructions.
+    /// Returns the slot that a handle names; `None` if it is not of this kind.
     #[inline(always)]
     pub fn slot_from_raw(kind: Kind, raw: RawHandle) -> Option<SlotId> {
         let bits = raw as u64;

@@ -1,6 +1,6 @@
-//! Hooks: callbacks round the wait, in the order of their making.
+//! Hooks: callbacks before and after the wait, in the order of their creation.
 //!
-//! Going through them needs no state but the order of the last one called, so hooks may
+//! Iteration needs no state but the order of the last one called, so hooks may
 //! add, cancel and throw as they like; one added meanwhile is for the next time.
 
 use crate::base::memory::try_push;
@@ -74,7 +74,7 @@ impl Hooks {
         self.list(when).is_empty()
     }
 
-    /// Is there no hook at all?
+    /// Returns whether there is no hook of any kind.
     #[inline]
     pub fn is_all_empty(&self) -> bool {
         self.slots.len() == 0
@@ -85,7 +85,7 @@ impl Hooks {
         self.order
     }
 
-    /// The first hook made after `order` and not after `newest`, with its order.
+    /// Returns the first hook made after `order` and not after `newest`, with its order.
     pub fn after(&self, when: When, order: u64, newest: u64) -> Option<(u64, SlotId, Callback)> {
         let list = self.list(when);
         let (order, id) = *list.get(list.partition_point(|(other, _)| *other <= order))?;

@@ -1,8 +1,8 @@
 //! What other threads and signal handlers may touch: posts, stop, the wake-up, the hook.
 //!
-//! A post goes into a queue under a mutex held for a few instructions; the loop takes
-//! the whole queue at once by swapping it with an empty one. (A lock-free list would cost
-//! an allocation a post.) Who has to be told is `doorbell.rs`.
+//! A post goes into a queue under a mutex that is held briefly; the loop takes the whole queue at once
+//! by swapping it with an empty one. (A lock-free list would cost an allocation a post.)
+//! `doorbell.rs` decides whether the loop or its host has to be notified.
 
 use crate::base::counted::{Counted, try_box};
 use crate::base::ring::Ring;
@@ -24,7 +24,7 @@ pub struct Post {
 /// A queue of posts on its way between threads.
 pub struct Posts(pub Ring<Post>);
 
-// SAFETY: posts are C functions and pointers; whoever posts promises that the callback
+// SAFETY: posts are C functions and pointers; the poster promises that the callback
 // may run on the loop's thread (`Callback::new`). The blocks of the queue are its own.
 unsafe impl Send for Posts {}
 
@@ -36,7 +36,7 @@ impl Posts {
 
 struct Inbox {
     posts: Posts,
-    /// Whoever put the first of them here has rung.
+    /// The thread that put the first of them here has rung.
     is_rung_for: bool,
     closed: bool,
 }
@@ -56,13 +56,13 @@ pub enum Stop {
 const STOP_ONE: u8 = 1;
 const STOP_ALL: u8 = 2;
 
-/// The flags are `Relaxed`: whoever sets one rings afterwards, and the doorbell orders the two
-/// (or, for what the posts are, the lock). A flag that is seen early does no harm.
+/// The flags are `Relaxed`: a thread that sets one rings afterwards, and the doorbell orders the two
+/// (or, for the posts themselves, the lock). A flag that is seen early does no harm.
 pub struct Shared {
     doorbell: Doorbell,
     hook: HookCell<WakeHook>,
     stop: AtomicU8,
-    /// Somebody called `wake`, which ends a wait even with nothing to do.
+    /// `wake` was called, which ends a wait even if nothing is ready.
     wake: AtomicBool,
     /// There is something in the inbox.
     has_posts: AtomicBool,
@@ -138,8 +138,8 @@ impl Shared {
             return Err(Error::CLOSED);
         }
         inbox.posts.0.push(post)?;
-        // Only the first since the loop took them rings, under the lock: whoever comes later
-        // knows that it has been done.
+        // Only the first post since the loop took them rings, under the lock, so that later posters
+        // know that the loop is notified.
         if !std::mem::replace(&mut inbox.is_rung_for, true) {
             self.has_posts.store(true, Ordering::Relaxed);
             let tell = self.doorbell.ring();
@@ -197,16 +197,17 @@ impl Shared {
         }
     }
 
-    /// Tells the host that there is work, once until the next run. It may throw.
+    /// Calls the wake hook, once until the next run. It may throw.
     pub fn call_hook(&self) {
         self.hook.call_once(|hook| hook.call());
     }
 
-    /// Is the calling thread inside the hook, and so must neither replace it nor end the loop?
+    /// Returns an error if the calling thread is inside the hook: it must neither replace it nor free
+    /// the loop there.
     pub fn refuse_in_hook(&self) -> Result<()> {
         let is_inside = match self.process.is_current() {
             true => self.hook.is_called_here(),
-            // Nobody but this thread can be inside it in a child.
+            // In a child only this thread can be inside it.
             false => self.hook.is_surely_called_here(),
         };
         if is_inside { Err(Error::DEADLOCK) } else { Ok(()) }
@@ -218,37 +219,37 @@ impl Shared {
         Ok(())
     }
 
-    /// A run begins: its loop sees by itself what there is.
+    /// A run begins: it checks for work by itself.
     pub fn begin_run(&self) {
         self.hook.arm(false);
         self.doorbell.begin_run();
     }
 
-    /// The run ends: from now on whoever brings work tells the host. What came before is seen
-    /// by `has_something` afterwards.
+    /// The run ends: from now on a thread that brings work notifies the host. The caller must check
+    /// `has_something` afterwards, for work that came before.
     pub fn end_run(&self) {
         self.hook.arm(true);
         self.doorbell.end_run();
     }
 
-    /// May the loop block now? Then it counts as asleep.
+    /// Returns whether the loop may block now. Then it counts as asleep.
     pub fn fall_asleep(&self) -> bool {
         self.doorbell.fall_asleep()
     }
 
-    /// The loop is awake, and sees all that was put down before. Did somebody `wake` it?
+    /// The loop is awake and sees all work from before a ring. Returns whether `wake` was called.
     #[inline]
     pub fn wake_up(&self) -> bool {
         self.doorbell.wake_up();
         self.is_woken() && self.wake.swap(false, Ordering::Relaxed)
     }
 
-    /// Has somebody called `wake` since?
+    /// Returns whether `wake` was called since the last [`Shared::wake_up`].
     pub fn is_woken(&self) -> bool {
         self.wake.load(Ordering::Relaxed)
     }
 
-    /// The call that was woken came to nothing: the next one is.
+    /// The call that was woken has failed: the next one is woken instead.
     pub fn wake_again(&self) {
         self.wake.store(true, Ordering::Relaxed);
     }
@@ -258,7 +259,7 @@ impl Shared {
         self.stop.load(Ordering::Relaxed) != 0
     }
 
-    /// Uses the request to stop up.
+    /// Takes and clears the request to stop.
     pub fn take_stop(&self) -> Stop {
         match self.stop.swap(0, Ordering::Relaxed) {
             0 => Stop::No,
@@ -272,8 +273,8 @@ impl Shared {
         self.has_posts.load(Ordering::Relaxed)
     }
 
-    /// Has anything been asked for that a run has to look after? Of requests to stop those up to
-    /// `stop` count.
+    /// Returns whether there is a request that a run has to handle. Requests to stop count up to
+    /// `stop`.
     pub fn has_something(&self, stop: Stop) -> bool {
         let bits = match stop {
             Stop::No => 0,
@@ -283,10 +284,10 @@ impl Shared {
         self.has_posts() || self.is_woken() || self.stop.load(Ordering::Relaxed) & bits != 0
     }
 
-    /// Is there a post, or may one still come?
+    /// Returns whether there is a post, or a remote that may still post.
     pub fn awaits_posts(&self) -> bool {
-        // Remotes first, and `Acquire`: one that posts and then goes, between two looks or
-        // before both, must leave its post to be seen.
+        // Remotes first, and `Acquire`: if a remote posts and is then dropped, between the two loads or
+        // before both, its post must be seen.
         self.remotes.load(Ordering::Acquire) > 0 || self.has_posts()
     }
 
@@ -301,7 +302,7 @@ impl Shared {
         }
     }
 
-    /// Whoever posts next rings, also when there are posts already.
+    /// The next post rings, even if there are posts already.
     pub fn ring_again(&self) {
         self.inbox().is_rung_for = false;
     }
@@ -361,7 +362,7 @@ impl Remote {
     /// One more sender for a loop; see `Loop::remote`.
     pub fn new(shared: &Counted<Shared>) -> Result<Box<Remote>> {
         // Counted first: one that finds no memory is dropped, and then counted off.
-        // Relaxed: this thread is the loop's, which is all that looks at the number.
+        // Relaxed: only the loop's thread, which is this one, checks the number.
         shared.remotes.fetch_add(1, Ordering::Relaxed);
         let forks = shared.forks.load(Ordering::Relaxed);
         try_box(Remote { shared: shared.clone(), forks })

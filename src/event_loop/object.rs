@@ -10,7 +10,7 @@
 //! cancel (the parts end at once, so that nothing can fire any more), release, name, ref and unref, pull mode, free.
 //!
 //! A part's handle is never given out, and a guessed one is stale: timers and watchers are marked
-//! as parts where the fast paths look already.
+//! as parts in fields that the fast paths check anyway.
 
 #[allow(unsafe_code)] // C functions as values
 mod callbacks;
@@ -38,12 +38,12 @@ pub enum Fired {
     Ready(u32),
 }
 
-/// What the user is told: the body of `loop_event_t`.
+/// An event for the user: the body of `loop_event_t`.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice {
     /// LOOP_EVENT_...
     pub what: u32,
-    /// What it came to, or a negative error code.
+    /// The result, or a negative error code.
     pub result: i64,
     /// What goes with it.
     pub data: *mut c_void,
@@ -51,18 +51,18 @@ pub struct Notice {
 
 /// What a step comes to.
 pub enum Step {
-    /// Nothing that anybody is told.
+    /// No event for the user.
     Quiet,
-    /// The user is told this, and it is the last: the object has ended.
+    /// The last event for the user: the object has ended.
     Last(Notice),
 }
 
 /// A kind of object.
 pub trait Object {
-    /// Something happened to a part: makes system calls, keeps the books, runs no user code.
+    /// Handles what happened to a part: makes system calls and updates the state, runs no user code.
     fn step(&mut self, parts: &mut Parts<'_>, part: u8, fired: Fired) -> Step;
 
-    /// The part that is the deadline which `loop_reschedule` moves and `loop_remaining` asks for.
+    /// Returns the part that is the deadline of `loop_reschedule` and `loop_remaining`.
     fn deadline(&self) -> u8;
 }
 
@@ -94,10 +94,10 @@ impl PartId {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Active,
-    /// Its last event has been handed out, and stands.
+    /// Its last event has been handed out and has not been cancelled.
     HandedOut,
-    /// Its last event has been told, or was handed out and then cancelled: the slot stays until that
-    /// callback returns, or until the next call of `loop_next_events`.
+    /// Its last event was passed to its callback, or was handed out and then cancelled: the slot stays
+    /// until that callback returns, or until the next call of `loop_next_events`.
     Ended,
 }
 
@@ -180,7 +180,8 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// What a part that is a watcher would be told right now; 0 if its file was closed.
+    /// Returns the events that a part's watcher would get now, `CLOSED` if its file was closed; 0 if the
+    /// part is not a watcher.
     pub fn look(&self, part: u8) -> u32 {
         let Some(Handle::Slot(Kind::Watch, id)) = Handle::from_raw(self.handles[usize::from(part)]) else {
             return 0;
@@ -227,17 +228,17 @@ impl Loop {
     /// Something happened to a part: the object takes its step, and its user is called. Called by
     /// dispatch in the place of a user's callback.
     pub(crate) fn step_object(&self, PartId { object: id, part }: PartId, fired: Fired) {
-        let told = self.guarded(|| Ok(self.take_step(id, part, fired)));
-        let Ok(Some((told, callback))) = told else { return };
+        let notice = self.guarded(|| Ok(self.take_step(id, part, fired)));
+        let Ok(Some((notice, callback))) = notice else { return };
         let current = Current { handle: Handle::Slot(Kind::Object, id).to_raw(), ..Current::NONE };
         if callback.is_pulled() {
-            let _ = self.guarded(|| self.hand_out_object(id, callback.arg, told));
+            let _ = self.guarded(|| self.hand_out_object(id, callback.arg, notice));
             return;
         }
         // The part stays current for dispatch, which finishes it.
         let part = self.runs.current.get();
         self.runs.current.set(Current { arg: callback.arg, ..current });
-        callback.call(self, current.handle, told.what, told.result, told.data);
+        callback.call(self, current.handle, notice.what, notice.result, notice.data);
         self.finish_current();
         self.runs.current.set(part);
     }
@@ -248,16 +249,16 @@ impl Loop {
         let Member { object, parts, unref, .. } = member;
         match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
             Step::Quiet => None,
-            Step::Last(told) => {
+            Step::Last(notice) => {
                 member.state = State::Ended;
                 self.end_parts(std::mem::take(&mut member.parts));
-                Some((told, member.callback))
+                Some((notice, member.callback))
             }
         }
     }
 
-    /// Ends an object. In the callback of its last event that has happened already; an event that
-    /// was handed out is void.
+    /// Ends an object. In the callback of its last event it has ended already. An event that was handed
+    /// out is cancelled.
     pub(super) fn cancel_object(&self, id: SlotId) {
         let mut objects = self.sources.objects.borrow_mut();
         if let Some(member) = objects.slots.get_mut(id).filter(|member| member.state != State::Active) {
@@ -306,7 +307,7 @@ impl Loop {
         timers.remove(id);
     }
 
-    /// Says whether an object keeps [`Loop::run`] going: its parts do.
+    /// Sets whether an object keeps [`Loop::run`] going: its parts do.
     pub(super) fn set_object_unref(&self, id: SlotId, unref: bool) {
         let mut objects = self.sources.objects.borrow_mut();
         let member = objects.slots.at(id.index);
@@ -320,7 +321,8 @@ impl Loop {
         }
     }
 
-    /// Will it call its user, as things are? Or has its event been handed out, and stands?
+    /// Returns whether it can still call its callback, or its event was handed out and has not been
+    /// cancelled since.
     pub(super) fn is_object_active(&self, id: SlotId) -> bool {
         self.sources.objects.borrow().slots.get(id).is_some_and(|member| member.state != State::Ended)
     }
@@ -340,7 +342,7 @@ impl Loop {
         Parts { on: self, id, handles: parts, unref: *unref }.arm(part, deadline)
     }
 
-    /// When an operation's deadline is; [`NEVER`] if it has none, `None` when it has ended.
+    /// Returns an operation's deadline; [`NEVER`] if it has none, `None` if it has ended.
     pub(super) fn object_deadline(&self, id: SlotId) -> Result<Option<u64>> {
         let objects = self.sources.objects.borrow();
         let member = objects.slots.get(id).ok_or(Error::STALE)?;
@@ -355,7 +357,7 @@ impl Loop {
         })
     }
 
-    /// Is what this part's object has to say handed out?
+    /// Returns whether the events of this part's object are handed out.
     pub(super) fn is_part_pulled(&self, part: PartId) -> bool {
         let objects = self.sources.objects.borrow();
         objects.slots.get(part.object).is_some_and(|member| member.callback.is_pulled())

@@ -1,10 +1,9 @@
 //! The ready queue: every callback that may run now, first in, first out.
 //!
 //! All kinds of source end here, so order, budget, cancelling and statistics are in one
-//! place. An entry is known by its sequence number: that is a soon-callback's handle.
-//! A cancelled entry leaves a tombstone until its turn (`ring.rs` gives the memory of blocks of
-//! tombstones back at once). Everything takes `&self`: no
-//! method runs foreign code.
+//! place. An entry is identified by its sequence number, which is also a soon-callback's handle.
+//! A cancelled entry leaves a tombstone until its turn (`ring.rs` frees blocks of tombstones at
+//! once). All methods take `&self`, and none runs user code.
 
 use crate::base::ring::Ring;
 use crate::base::slots::SlotId;
@@ -23,7 +22,7 @@ pub enum Entry {
         callback: Callback,
         unref: bool,
     },
-    /// A soon-callback with extras, beside which its function is kept.
+    /// A soon-callback with extras, which hold its function.
     SoonWithExtras {
         extras: ExtrasRef,
         arg: *mut c_void,
@@ -46,7 +45,7 @@ pub enum Entry {
 }
 
 impl Entry {
-    /// What has to be ended with a soon-callback, of either sort.
+    /// Returns the extras and the argument of a soon-callback, of either kind.
     pub fn as_soon(self) -> Option<(ExtrasRef, *mut c_void)> {
         match self {
             Entry::Soon { callback, .. } => Some((ExtrasRef::NONE, callback.arg)),
@@ -56,14 +55,14 @@ impl Entry {
     }
 }
 
-/// An entry in two words: a long queue is as fast as memory is. (Each is written and read back
-/// whole: what is written in pieces the processor cannot forward, which is 12 cycles a callback.)
+/// An entry in two words, because a long queue is limited by memory. (Each word is written and read
+/// as a whole: the processor cannot forward a store in pieces to a load of the whole.)
 #[derive(Clone, Copy)]
 pub struct Packed {
-    /// A soon-callback's function; of all else the kind and, in the lower half, what is rare or
-    /// what happened. Marked: unref.
+    /// A soon-callback's function. For all other entries the kind and, in the lower half, the extras
+    /// or the events. Marked: unref.
     head: Word,
-    /// The argument; a slot's id stands in its place.
+    /// The argument, or a slot's id.
     arg: *mut c_void,
 }
 
@@ -128,7 +127,7 @@ impl Packed {
         }
     }
 
-    /// What stands in the place of the argument.
+    /// Returns the slot's id that is stored instead of the argument.
     #[inline(always)]
     fn slot(self) -> SlotId {
         let bits = self.arg.addr() as u64;
@@ -140,13 +139,13 @@ impl Packed {
         self.head != Packed::GONE.head
     }
 
-    /// What stands in the place of a function; `None`: that is one.
+    /// Returns the number that is stored instead of a function; `None` if it is a function.
     #[inline]
     fn number(self) -> Option<usize> {
         self.head.callable(self.arg).err()
     }
 
-    /// A soon-callback, live, of any sort.
+    /// Returns whether it is a live soon-callback, of any kind.
     #[inline]
     fn is_soon(self) -> bool {
         self.number().is_none_or(|number| matches!(number >> 32, PULLED | SOON_WITH_EXTRAS))
@@ -187,7 +186,7 @@ impl Ready {
         Ready { ring: Ring::new(Packed::GONE), unref: Cell::new(0) }
     }
 
-    /// Appends, and tells the entry's sequence number.
+    /// Appends an entry, and returns its sequence number.
     #[inline]
     pub fn push(&self, entry: Entry) -> Result<u64> {
         let packed = Packed::new(entry);
@@ -204,7 +203,7 @@ impl Ready {
         self.ring.push_within_block(Packed::plain_soon(callback.callable()?))
     }
 
-    /// Where the queue ends now: a snapshot is everything before.
+    /// Returns the end of the queue: a snapshot is all entries before it.
     #[inline]
     pub fn end(&self) -> u64 {
         self.ring.tail()
@@ -242,7 +241,7 @@ impl Ready {
         })
     }
 
-    /// Counts an entry that has been popped. Is it live?
+    /// Counts an entry that has been popped. Returns whether it was live.
     #[inline]
     fn is_popped(&self, packed: Packed) -> bool {
         if !packed.is_live() {
@@ -269,7 +268,7 @@ impl Ready {
         (packed.head.marked(false) == head(TIMER, 0)).then(|| packed.slot())
     }
 
-    /// Puts `entry`, which is like the old one but for its details, in its place.
+    /// Replaces an entry with one of the same kind.
     pub fn set(&self, sequence: u64, entry: Entry) {
         if self.get_live(sequence).is_some() {
             self.ring.set(sequence, Packed::new(entry));
@@ -285,7 +284,8 @@ impl Ready {
         Some(removed.entry())
     }
 
-    /// Takes a soon-callback out, if it is one and in the queue: what has to be ended with it.
+    /// Takes a soon-callback out of the queue, and returns its extras and argument. `None`: it is not
+    /// there.
     #[inline]
     pub fn remove_soon(&self, sequence: u64) -> Option<(ExtrasRef, *mut c_void)> {
         let removed = self.ring.take_out(sequence, Packed::is_soon)?;
@@ -299,7 +299,7 @@ impl Ready {
         Some((extras, removed.arg))
     }
 
-    /// Like [`Ready::remove`], for entries that nothing hangs on.
+    /// Like [`Ready::remove`], for entries without extras of their own.
     pub fn discard(&self, sequence: u64) {
         let _ = self.remove(sequence);
     }
@@ -311,7 +311,7 @@ impl Ready {
         }
     }
 
-    /// Says whether the entry keeps `loop_run` going.
+    /// Sets whether the entry keeps `loop_run` going.
     pub fn set_unref(&self, sequence: u64, value: bool) {
         let Some(packed) = self.get_live(sequence) else { return };
         self.ring.set(sequence, Packed { head: packed.head.marked(value), ..packed });
@@ -323,7 +323,7 @@ impl Ready {
         self.ring.len() == 0
     }
 
-    /// Is anything ready that keeps `loop_run` going?
+    /// Returns whether anything is ready that keeps `loop_run` going.
     pub fn has_work(&self) -> bool {
         self.ring.len() > self.unref.get()
     }

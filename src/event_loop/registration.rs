@@ -172,10 +172,10 @@ impl Loop {
         if pending != 0 {
             self.narrow_pending(watchers.slots.at(id.index));
         }
-        let told = if now { self.apply_change_now(&mut watchers, fd) } else { Ok(()) };
+        let applied = if now { self.apply_change_now(&mut watchers, fd) } else { Ok(()) };
         drop(watchers);
         self.changed();
-        told
+        applied
     }
 
     /// Updates the registration of a descriptor even if nothing changed. If the file is gone, detaches

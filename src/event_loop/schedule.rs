@@ -159,7 +159,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Nanoseconds until a timer is due; [`NEVER`] as `i64::MAX`.
+    /// Returns the nanoseconds until a timer is due; `i64::MAX` for [`NEVER`].
     pub fn remaining(&self, handle: RawHandle) -> Result<i64> {
         self.check()?;
         let deadline = match Handle::slot_from_raw(Kind::Object, handle) {
@@ -179,7 +179,7 @@ impl Loop {
         Ok(i64::try_from(left).unwrap_or(i64::MAX))
     }
 
-    /// Adds a hook. Without a callback it is handed out, which is possible for one kind only.
+    /// Adds a hook. Only an `OnInterrupt` hook may have no callback: then it is handed out.
     pub fn add_hook(&self, when: When, callback: Callback) -> Result<RawHandle> {
         self.check()?;
         let may_be_pulled = self.pull.is_some() && when == When::OnInterrupt;
@@ -190,7 +190,7 @@ impl Loop {
         Ok(Handle::Slot(Kind::Hook, id).to_raw())
     }
 
-    /// A source without a callback is for pull mode.
+    /// Returns an error for a source without a callback, unless the loop is in pull mode.
     #[inline]
     pub(super) fn may_be_pulled(&self, is_pulled: bool) -> Result<()> {
         match is_pulled && self.pull.is_none() {

@@ -2,7 +2,7 @@
 //!
 //! A timer is *armed* (in the wheel), *ready* (in the ready queue, and it knows where),
 //! *idle* (its callback runs, and it is not armed again), or *handed out* (in pull mode, likewise). This
-//! file knows no clock: `now` is a parameter, and who is due is handed to the caller.
+//! file reads no clock: `now` is a parameter, and due timers are passed to the caller.
 
 use crate::base::slots::SlotId;
 use crate::base::slots::Slots;
@@ -25,17 +25,17 @@ pub enum State {
     HandedOut = 3,
 }
 
-/// Eight bytes that ask for the alignment of four: so a timer's slot has no gap.
+/// Eight bytes with an alignment of four, so that a timer's slot has no padding.
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
 struct Word(u64);
 
-/// What the wheel looks at. 28 bytes: with the generation of its slot two timers are in a line of
-/// The cache.
+/// The part of a timer that the wheel accesses. With the generations of their slots, two of them fit
+/// into a cache line.
 #[derive(Clone, Copy)]
 pub struct Timer {
     deadline: Word,
-    /// Counts all schedulings of the loop: who comes first among equals.
+    /// The number of its scheduling, which decides among equal deadlines.
     order: Word,
     pub(crate) previous: u32,
     pub(crate) next: u32,
@@ -49,13 +49,14 @@ const STATE: u8 = 3;
 const UNREF: u8 = 4;
 /// Has extras.
 const EXTRAS: u8 = 8;
-/// Belongs to an object: its handle is nobody's.
+/// Belongs to an object: no user has its handle.
 const PART: u8 = 16;
 
-/// They take half a megabyte.
+/// From this number on, timers are not expected to be in the processor's cache.
 const MANY: usize = 10_000;
 
-/// What a timer needs only when it is made and when it fires. (Packed: four bytes less.)
+/// The part of a timer that is accessed only when it is made and when it fires. (Packed, to save the
+/// padding.)
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
 pub struct Rest {
@@ -97,22 +98,22 @@ impl Timer {
         self.status = self.status & !STATE | state as u8;
     }
 
-    /// Has it fired, and was it not armed again?
+    /// Returns whether it has fired and was not armed again.
     pub fn has_fired(&self) -> bool {
         matches!(self.state(), State::Idle | State::HandedOut)
     }
 
-    /// Is it in the wheel?
+    /// Returns whether it is in the wheel.
     pub fn is_armed(&self) -> bool {
         self.state() == State::Armed
     }
 
-    /// Does it belong to an object?
+    /// Returns whether it belongs to an object.
     pub fn is_part(&self) -> bool {
         self.status & PART != 0
     }
 
-    /// Does not keep `loop_run` going.
+    /// Returns whether it does not keep `loop_run` going.
     pub fn is_unref(&self) -> bool {
         self.status & UNREF != 0
     }
@@ -122,7 +123,7 @@ impl Timer {
         self.deadline.0
     }
 
-    /// Who comes first: by deadline, then by order of scheduling.
+    /// Returns the sort key: deadline, then order of scheduling.
     #[inline]
     pub(crate) fn key(&self) -> (u64, u64) {
         (self.deadline.0, self.order.0)
@@ -165,8 +166,8 @@ impl Timers {
         }
     }
 
-    /// Like [`Timers::insert`], where other timers are armed (or were a moment ago) and no memory is
-    /// needed. `None`: it is not so, and nothing was done.
+    /// Like [`Timers::insert`], if other timers are armed (or were recently) and no memory is needed.
+    /// Otherwise does nothing and returns `None`.
     #[inline(always)]
     pub fn insert_fast(&mut self, deadline: u64, callback: Callback) -> Option<SlotId> {
         if self.wheel.next() == NEVER {
@@ -190,11 +191,11 @@ impl Timers {
             status: if extras.is_some() { EXTRAS } else { 0 },
         };
         self.armed += 1;
-        Wheel::tell(&mut self.slots, second, id.index);
+        Wheel::set_previous(&mut self.slots, second, id.index);
         Some(id)
     }
 
-    /// Makes an object's timer and arms it; `rare` is [`SideTable::of_parts`].
+    /// Makes an object's timer and arms it; `extras` is [`SideTable::of_parts`].
     ///
     /// [`SideTable::of_parts`]: crate::event_loop::side_table::SideTable::of_parts
     pub fn insert_part(&mut self, deadline: u64, callback: Callback, extras: ExtrasRef) -> Result<SlotId> {
@@ -203,7 +204,7 @@ impl Timers {
         Ok(id)
     }
 
-    /// A timer that a user may name.
+    /// Returns a timer, unless it is stale or belongs to an object.
     pub fn get_users(&self, id: SlotId) -> Option<&Timer> {
         self.slots.get(id).filter(|timer| !timer.is_part())
     }
@@ -234,8 +235,8 @@ impl Timers {
         }
     }
 
-    /// Nothing is armed: what is the time? (A wheel that stands far behind hangs timers high
-    /// up, to be moved down again.)
+    /// If no timer is armed, moves the wheel to the current time. (If the wheel is far behind, new
+    /// timers go to a high level and have to move down again.)
     #[inline]
     pub fn set_time_if_empty(&mut self, now: impl FnOnce() -> u64) {
         if self.armed == 0 {
@@ -243,12 +244,12 @@ impl Timers {
         }
     }
 
-    /// Gives a timer a new deadline, whatever it was doing. `false`: stale.
+    /// Gives a timer a new deadline, in any state. Returns `false` if it is stale.
     pub fn schedule(&mut self, id: SlotId, deadline: u64) -> bool {
         if self.restart(id, deadline) {
             return true;
         }
-        self.disarm(id); // (An object's.)
+        self.disarm(id); // (An armed timer of an object.)
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
         };
@@ -261,7 +262,7 @@ impl Timers {
         true
     }
 
-    /// Gives an armed timer a new deadline. `false`: it is not armed, or an object's.
+    /// Gives an armed timer a new deadline. Returns `false` if it is not armed, or an object's.
     #[inline(always)]
     pub fn restart(&mut self, id: SlotId, deadline: u64) -> bool {
         let is_armed = |timer: &&mut Timer| timer.status & (STATE | PART) == State::Armed as u8;
@@ -272,7 +273,7 @@ impl Timers {
         timer.order = Word(self.order);
         let old = std::mem::replace(&mut timer.deadline, Word(deadline));
         match deadline >= old.0 {
-            // It moves when its bucket is looked at.
+            // It moves when the wheel reaches its bucket.
             true => self.wheel.goes(old.0),
             false => self.wheel.moved(&mut self.slots, id.index, deadline),
         }
@@ -290,7 +291,7 @@ impl Timers {
         }
     }
 
-    /// Ends a timer if it is armed and nothing hangs on it. `false`: nothing was done.
+    /// Ends a timer if it is armed and has no flags. Otherwise does nothing and returns `false`.
     #[inline(always)]
     pub fn remove_plain(&mut self, id: SlotId) -> bool {
         let Some((timer, vacancy)) = self.slots.vacate(id, |timer| timer.status == 0) else {
@@ -303,13 +304,13 @@ impl Timers {
         true
     }
 
-    /// Are there so many that they are not in the processor's cache?
+    /// Returns whether there are too many for the processor's cache.
     #[inline]
     pub fn are_many(&self) -> bool {
         self.slots.len() >= MANY
     }
 
-    /// The callback of a timer that is ready, if no extras hangs on it. It is idle then.
+    /// Returns the callback of a ready timer and makes the timer idle, if it has no extras.
     #[inline]
     pub fn take_plain(&mut self, id: SlotId) -> Option<Callback> {
         let timer = self.slots.get_mut(id).filter(|timer| timer.status & EXTRAS == 0)?;
@@ -317,7 +318,7 @@ impl Timers {
         Some(self.slots.other(id.index).callback)
     }
 
-    /// Ends a timer whose callback has run, if it is idle and no extras hangs on it.
+    /// Ends a timer whose callback has run, if it is idle and has no extras.
     #[inline]
     pub fn end_plain(&mut self, id: SlotId) -> bool {
         let takes_fast_path = |timer: &Timer| timer.status & (STATE | EXTRAS) == State::Idle as u8;
@@ -342,7 +343,7 @@ impl Timers {
         Some((extras, callback.arg))
     }
 
-    /// Says whether a timer keeps `loop_run` going. `false`: stale.
+    /// Sets whether a timer keeps `loop_run` going. Returns `false` if it is stale.
     pub fn set_unref(&mut self, id: SlotId, unref: bool) -> bool {
         let Some(timer) = self.slots.get_mut(id) else {
             return false;
@@ -358,8 +359,8 @@ impl Timers {
     }
 
     /// Moves all timers that are due at `now` to the ready queue, by (deadline, order):
-    /// `emit` puts one there and tells its place. When it fails the timer stays armed,
-    /// and so do all after it.
+    /// `emit` puts one there and returns its place. If it fails, that timer and all after it stay
+    /// armed.
     pub fn collect(&mut self, now: u64, mut emit: impl FnMut(SlotId, &Timer) -> Result<u64>) -> Result<()> {
         if now < self.wheel.next() {
             self.wheel.advance(now);
@@ -391,7 +392,7 @@ impl Timers {
         self.wheel.next()
     }
 
-    /// Is anything armed that keeps `loop_run` going?
+    /// Returns whether any armed timer keeps `loop_run` going.
     pub fn has_work(&self) -> bool {
         self.armed > self.armed_unref
     }

@@ -9,7 +9,7 @@
 //! slot are sorted by (deadline, order of scheduling).
 //!
 //! * Start, cancel: link, unlink. Restart to a later time only writes the new deadline;
-//!   the timer moves when its old slot is looked at. Invariant: a timer's slot
+//!   the timer moves when the wheel reaches its old slot. Invariant: a timer's slot
 //!   never begins after its deadline.
 //! * `next` is never later than the first deadline. It is exact as long as few timers
 //!   share the first slot, so that a far deadline costs one wake-up, not one a level;
@@ -42,7 +42,7 @@ const DIGITS: [u32; 7] = [8, 5, 8, 7, 7, 7, 6];
 const LANES: usize = 4;
 /// Buckets of the lowest level.
 const LOWEST: usize = LANES << DIGITS[0];
-/// (Of which some are never used: an index that is cut to a power of two needs no check.)
+/// (Some are never used: the number is a power of two, so that a masked index needs no check.)
 const BUCKETS: usize = 4096;
 const ALL_LANES: u64 = (1 << LANES) - 1;
 const WORDS: usize = BUCKETS / 64;
@@ -107,7 +107,7 @@ pub struct Wheel {
     buckets: Option<Box<Buckets>>,
     /// One bit a word of `occupied` that is not zero.
     summary: u64,
-    /// The tick that the wheel stands at; nothing in it is due before.
+    /// The wheel's current tick; no timer in the wheel is due before it.
     tick: u64,
     next: u64,
     next_is_exact: bool,
@@ -181,8 +181,8 @@ impl Wheel {
         self.comes(deadline);
     }
 
-    /// Like [`Wheel::insert`] of a timer that is being made: into which bucket it goes, and before
-    /// which timer. That is to be told with [`Wheel::tell`].
+    /// Like [`Wheel::insert`], for a new timer. Returns its bucket and the timer that follows it, whose
+    /// link has to be set with [`Wheel::set_previous`].
     #[inline(always)]
     pub fn insert_new(&mut self, index: u32, deadline: u64) -> (u16, u32) {
         self.comes(deadline);
@@ -202,7 +202,8 @@ impl Wheel {
         (bucket as u16, second)
     }
 
-    /// Hangs a timer where it belongs, and tells which one is to be told, with [`Wheel::tell`].
+    /// Links a timer into a bucket. Returns the timer that follows it, whose link has to be set with
+    /// [`Wheel::set_previous`].
     #[inline(always)]
     fn hang(&mut self, timer: &mut Timer, index: u32, bucket: usize) -> u32 {
         let (bucket, second) = self.put_first(bucket, index);
@@ -210,9 +211,9 @@ impl Wheel {
         second
     }
 
-    /// The first timer of a bucket was `second`; now it comes after `index`.
+    /// Links `second`, until now the first timer of its bucket, back to `index`.
     #[inline(always)]
-    pub fn tell(timers: &mut Timers, second: u32, index: u32) {
+    pub fn set_previous(timers: &mut Timers, second: u32, index: u32) {
         if second != NONE {
             timers.at(second).previous = index;
         }
@@ -230,7 +231,7 @@ impl Wheel {
     #[inline]
     pub fn advance(&mut self, now: u64) {
         let target = now >> TICK_BITS;
-        // Not every time: that it lags a little makes a timer hang a level higher at most.
+        // Not every time: if the wheel lags a little, a timer is at most one level too high.
         if target > self.tick + (1 << DIGITS[0]) / 4 {
             self.advance_to(target);
         }
@@ -249,7 +250,7 @@ impl Wheel {
         self.goes(timer.deadline());
     }
 
-    /// A timer in the wheel has got an earlier deadline, which stands in it already.
+    /// A timer in the wheel has an earlier deadline, which is stored in it already.
     #[inline(always)]
     pub fn moved(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
         self.comes(deadline);
@@ -259,7 +260,7 @@ impl Wheel {
         if new != usize::from(bucket) {
             let second = self.hang(timer, index, new);
             self.close_gap(timers, previous, next, bucket);
-            Self::tell(timers, second, index);
+            Self::set_previous(timers, second, index);
         }
     }
 
@@ -282,7 +283,7 @@ impl Wheel {
     #[inline]
     fn link(&mut self, timers: &mut Timers, index: u32, deadline: u64) {
         let second = self.hang(timers.at(index), index, self.bucket_of(deadline, index));
-        Self::tell(timers, second, index);
+        Self::set_previous(timers, second, index);
     }
 
     #[inline]
@@ -306,8 +307,8 @@ impl Wheel {
         }
     }
 
-    /// Some buckets of a word, by bits from the first of them on, have run empty. Which were not so
-    /// before?
+    /// Marks buckets of a word as empty, given as bits from `first` on. Returns those that were not
+    /// empty before.
     #[inline(always)]
     fn are_empty(&mut self, first: usize, bits: u64) -> u64 {
         let (word, shift) = (first / 64 % WORDS, first % 64);
@@ -332,9 +333,9 @@ impl Wheel {
         Some(Slot { first: bucket / LANES * LANES, start: tick.max(self.tick) })
     }
 
-    /// Takes all timers of a slot off it. `each` gets one after the other, still linked, and tells
-    /// which was behind it: it may hang them elsewhere. (All lists are followed at once: each
-    /// timer is a miss of the cache, and the processor waits for several together.)
+    /// Takes all timers off a slot. `each` gets one after the other, still linked, may link it
+    /// elsewhere, and returns the timer that followed it. (All lists are followed at once: each timer is
+    /// a cache miss, and the processor can wait for several together.)
     fn detach(&mut self, slot: &Slot, mut each: impl FnMut(&mut Self, u32) -> u32) {
         let mut lists = std::mem::replace(self.buckets().lanes(slot.first), [NONE; LANES]);
         let mut left = self.are_empty(slot.first, ALL_LANES);
@@ -381,24 +382,24 @@ impl Wheel {
         Ok(())
     }
 
-    /// Hangs the timers of a slot into those of lower levels, where they belong by now.
+    /// Moves the timers of a slot down to the lower levels.
     ///
-    /// What is due before `target` is about to be collected, so nothing will be taken out of the
-    /// middle of its list: the timer that it goes before is not told (nor is its line of the cache
-    /// fetched).
+    /// A timer that is due before `target` is about to be collected, so nothing will be taken out of the
+    /// middle of its list: the back link of the timer that follows it is not set, which saves a cache
+    /// miss.
     fn move_down(&mut self, timers: &mut Timers, slot: &Slot, target: u64) {
         self.detach(slot, |wheel, index| {
             let timer = timers.at(index);
             let (behind, deadline) = (timer.next, timer.deadline());
             let second = wheel.hang(timer, index, wheel.bucket_of(deadline, index));
             if deadline >> TICK_BITS >= target {
-                Self::tell(timers, second, index);
+                Self::set_previous(timers, second, index);
             }
             behind
         });
     }
 
-    /// Makes good what `move_down` left out, for a collection that failed.
+    /// Sets the back links that `move_down` has left out, after a collection that failed.
     #[cold]
     fn link_back(&mut self, timers: &mut Timers) {
         for head in self.buckets.iter().flat_map(|buckets| buckets.slots.as_flattened()) {

@@ -22,7 +22,7 @@ impl Kernel {
         id
     }
 
-    /// Tells the kernel what it has to be told, and how often that was.
+    /// Registers all changes, and returns them.
     fn flush(&mut self) -> Vec<(What, u32)> {
         let mut told = Vec::new();
         while let Some(change) = self.0.next_change(false) {
@@ -66,7 +66,7 @@ fn watchers_share_one_registration_and_get_their_share_in_order() {
 }
 
 #[test]
-fn what_is_undone_before_the_wait_is_not_told() {
+fn a_change_undone_before_the_wait_is_not_registered() {
     let mut kernel = Kernel::new();
     let id = kernel.watch(5, READABLE, true);
     assert_eq!(kernel.flush(), []);
@@ -76,7 +76,7 @@ fn what_is_undone_before_the_wait_is_not_told() {
 }
 
 #[test]
-fn a_paused_reader_is_told_only_when_something_unwanted_comes() {
+fn a_paused_reader_is_registered_again_only_after_an_unwanted_event() {
     let mut kernel = Kernel::new();
     let id = kernel.watch(5, READABLE, true);
     for _ in 0..3 {
@@ -89,13 +89,13 @@ fn a_paused_reader_is_told_only_when_something_unwanted_comes() {
     assert_eq!(kernel.report(5, READABLE), (Report::Unwanted, vec![]));
     assert_eq!(kernel.flush(), [(What::Modify, EDGE)]);
     assert_eq!(kernel.report(5, HANGUP), (Report::Unwanted, vec![]));
-    assert_eq!(kernel.flush(), [], "it cannot be told any less");
+    assert_eq!(kernel.flush(), [], "nothing is registered already");
     kernel.0.set_mask(id, READABLE);
     assert_eq!(kernel.flush(), [(What::Modify, READABLE)]);
 }
 
 #[test]
-fn a_paused_writer_is_told_at_once() {
+fn a_paused_writer_is_registered_before_the_next_wait() {
     let mut kernel = Kernel::new();
     let id = kernel.watch(5, WRITABLE, true);
     kernel.0.set_mask(id, 0);
@@ -142,7 +142,7 @@ fn a_delivery_that_fails_is_asked_for_again() {
 }
 
 #[test]
-fn once_in_a_while_the_file_is_asked_after() {
+fn reports_check_at_intervals_whether_the_file_is_open() {
     let mut kernel = Kernel::new();
     kernel.watch(5, READABLE, true);
     let checks = (1..=600).filter(|_| matches!(kernel.report(5, READABLE).0, Report::Check(_)));
@@ -182,7 +182,7 @@ fn a_descriptor_takes_16_bytes() {
 }
 
 #[test]
-fn whoever_leaves_the_others_stay_in_order() {
+fn the_order_stays_when_any_watcher_is_removed() {
     for count in 1..6 {
         for leaver in 0..count {
             let mut kernel = Kernel::new();
@@ -202,7 +202,7 @@ fn whoever_leaves_the_others_stay_in_order() {
 }
 
 #[test]
-fn each_changed_descriptor_is_told_once() {
+fn each_changed_descriptor_is_registered_once() {
     let mut kernel = Kernel::new();
     let ids: Vec<_> = (0..5).map(|fd| kernel.watch(fd, READABLE, true)).collect();
     for id in ids.iter().chain(&ids) {
