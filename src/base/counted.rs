@@ -29,7 +29,7 @@ impl<T> Counted<T> {
     }
 }
 
-/// `Box::new`, but without memory it says so.
+/// `Box::new`, but returns an error when there is no memory.
 pub fn try_box<T>(value: T) -> Result<Box<T>> {
     let mut place = Vec::new();
     place.try_reserve_exact(1)?;
@@ -85,8 +85,8 @@ impl<T> Counted<T> {
         pointer
     }
 
-    /// The pointer of [`Counted::into_raw`], which counts nothing here: it tells one value from
-    /// another.
+    /// The pointer of [`Counted::into_raw`], without counting a reference: it identifies the
+    /// value.
     pub fn as_raw(&self) -> *mut c_void {
         self.0.as_ptr().cast()
     }

@@ -49,7 +49,7 @@ impl Process {
         Now { page: self.page, number: self.page.load(Ordering::Relaxed) }
     }
 
-    /// Is this still the same process?
+    /// Returns whether the calling process is still the same.
     #[inline]
     pub fn is_current(&self) -> bool {
         self.page.load(Ordering::Relaxed) == self.number.load(Ordering::Relaxed)
@@ -75,7 +75,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// Has it forked meanwhile, and this is the child?
+    /// Returns whether the process has forked meanwhile and this is the child.
     #[inline(always)]
     pub fn is_over(&self) -> bool {
         self.page.load(Ordering::Relaxed) != self.number
