@@ -1,5 +1,5 @@
 //! A box and a counted pointer (like `std::sync::Arc`) whose making can fail: `Box::new`
-//! and `Arc::new` end the process when there is no memory, and that is not ours to do.
+//! and `Arc::new` end the process when there is no memory, which a library must not do.
 //!
 //! What is large is written in its place on the heap, one element after the other: built on the
 //! stack first, a block of 17 KB overflows the stack of a small thread or fiber.
@@ -37,8 +37,8 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
     Ok(the_only(place))
 }
 
-/// A block of `N` elements in one piece of memory: what is looked at often, what is not, and what is
-/// said of all of them together. In this order, so that the elements have the block's alignment.
+/// A block of `N` elements in one piece of memory: the parts that are read often, the parts that are
+/// not, and the marks of the block as a whole. In this order, so that the elements have the block's alignment.
 #[repr(C)]
 pub struct Block<S, O, M, const N: usize> {
     pub slots: [S; N],

@@ -7,9 +7,8 @@
 //!
 //! While a slot is free its generation carries a bit that no id has: one comparison shows
 //! whether an id is alive. One bit for each slot of a block says whether it is free, and the lowest free
-//! one is taken: a
-//! list through the free slots themselves would make each insert wait for the cache line of the
-//! one before.
+//! one is taken. A list through the free slots themselves would make each insert wait for the cache
+//! line of the one before.
 //!
 //! An occupant has two parts: `T` is read often, `C` only when the occupant is made and when it ends.
 //! Stored apart, more of the `T`s fit into the cache.
@@ -71,8 +70,8 @@ pub struct Slots<T, C = ()> {
     /// Slots are taken from this word of the bits of all blocks as long as it has some. No lower
     /// one has any.
     word: usize,
-    /// One bit a group of blocks: it has a free slot, or a block without memory. A bit may be too
-    /// much, never too little.
+    /// One bit a group of blocks: it has a free slot, or a block without memory. A bit may be set
+    /// in vain, but none is missing.
     room: Vec<u64>,
     len: usize,
     /// The highest word that slots were taken from since the last [`Slots::trim`].
@@ -132,7 +131,7 @@ impl<T: Default, C: Default> Slots<T, C> {
     }
 
     /// Takes a slot, unless that needs memory or a search. What its last occupant left in it
-    /// is the caller's to write over.
+    /// has to be overwritten by the caller.
     #[inline(always)]
     pub fn insert_fast(&mut self) -> Option<(SlotId, &mut T, &mut C)> {
         let block = self.blocks.get_mut(self.word / WORDS_OF_BLOCK)?.as_mut()?;
@@ -224,9 +223,9 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// Empties a slot, if its occupant is as wanted: the caller gets what was in it. The id is stale
-    /// then, and the slot is taken again after [`Slots::set_free`]. (Between the two the caller
-    /// unlinks the occupant: like this fewer values are alive at once.)
+    /// Empties a slot if its occupant is as wanted, and returns what was in it. The id is stale from then
+    /// on; the slot can be taken again after [`Slots::set_free`]. (Between the two calls the caller
+    /// unlinks the occupant, so that fewer values are alive at once.)
     #[inline(always)]
     pub fn vacate(&mut self, id: SlotId, is_wanted: impl FnOnce(&T) -> bool) -> Option<(&mut T, Vacancy)> {
         let block = self.blocks.get_mut(number(id.index))?.as_mut()?;

@@ -1,8 +1,8 @@
 //! Noticing a fork for the price of a load.
 //!
 //! One page per process holds a number; the kernel empties it in a forked child
-//! (`MADV_WIPEONFORK`). A loop remembers the number it was made under: where the page
-//! says another, the loop is the parent's. Where the kernel cannot do this (before
+//! (`MADV_WIPEONFORK`). A loop remembers the number it was made under: if the page
+//! holds another number, the loop is the parent's. Where the kernel cannot do this (before
 //! Linux 4.14, and under some tools), a fork goes unnoticed.
 
 use crate::sys::thread;
@@ -43,7 +43,7 @@ impl Process {
         thread::current_xor(self.page.load(Ordering::Relaxed))
     }
 
-    /// To ask again and again whether the process that calls now goes on.
+    /// Returns the present process, to check later whether it has forked.
     #[inline(always)]
     pub fn now(&self) -> Now {
         Now { page: self.page, number: self.page.load(Ordering::Relaxed) }
