@@ -38,7 +38,8 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
 }
 
 /// A block of `N` elements in one piece of memory: the parts that are read often, the parts that are
-/// not, and the marks of the block as a whole. In this order, so that the elements have the block's alignment.
+/// not, and the marks of the block as a whole. In this order, so that the elements have the block's
+/// alignment.
 #[repr(C)]
 pub struct Block<S, O, M, const N: usize> {
     pub slots: [S; N],
