@@ -1,8 +1,8 @@
-//! Error codes: what every function answers when it refuses.
+//! Error codes: what every function returns when it refuses.
 //!
-//! One number says it all: `-errno` for what the system said, a number from
-//! -20001 down for what the library itself found. [`Error`] is that number with a
-//! type round it; the tables below are the only place where a code, its name and
+//! An error is one number: `-errno` for an error of the system, a number from
+//! -20001 down for one that the library itself found. [`Error`] is that number with a
+//! type; the tables below are the only place where a code, its name and
 //! its explanation meet.
 
 use std::ffi::CStr;
@@ -141,7 +141,7 @@ impl Error {
         std::io::Error::last_os_error().into()
     }
 
-    /// What a function answers that returns an error number instead of setting `errno`.
+    /// What a function returned that returns an error number instead of setting `errno`.
     pub fn from_os(errno: i32) -> Error {
         Error(-errno)
     }
@@ -161,12 +161,12 @@ impl Error {
         self.0
     }
 
-    /// Is it a want of the kernel's that says nothing about the descriptor?
+    /// Returns whether the kernel lacks memory or another resource, which says nothing about the descriptor.
     pub const fn is_shortage(self) -> bool {
         self.is_os(libc::ENOMEM) || self.is_os(libc::ENOSPC)
     }
 
-    /// Is it this `errno`?
+    /// Returns whether the error is this `errno`.
     pub const fn is_os(self, errno: i32) -> bool {
         self.0 == -errno
     }

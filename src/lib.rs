@@ -2,7 +2,7 @@
 //!
 //! The C interface is `include/evloop.h`, made from [`ffi`]. This is the same core for Rust, with
 //! closures as callbacks; whatever safe code does with it is sound. See `docs/design.md` for the turn and
-//! the layers.
+//! the modules.
 //!
 //! What each method promises stands with the C function of the same name (`loop_call_soon`
 //! is [`Loop::call_soon`]). The library drops each closure exactly once: after its last run, after a
@@ -26,8 +26,8 @@
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("evloop packs a slot's id into a pointer's 64 bits (src/event_loop/ready.rs)");
 
-// The rooms; an arrow points down only: ffi, rust -> sources -> event_loop -> sys, base. `unsafe` lives
-// where a room allows it, file by file, and nowhere else.
+// Dependencies point one way: ffi, rust -> sources -> event_loop -> sys, base (`sources/list.rs` is the
+// exception). `unsafe` is allowed file by file, and denied everywhere else.
 mod base;
 pub mod error;
 mod event_loop;

@@ -2,9 +2,9 @@
 //! code does with them is sound.
 //!
 //! A closure becomes what a C user would pass: a function that knows its type, the closure in a
-//! box as its argument, and a release function that lets go of it. The library drops each closure exactly
-//! once: when its source has ended, or before an error is returned. A call of a closure keeps it alive of
-//! itself, so that soundness does not hang on the moment of the release.
+//! box as its argument, and a release function that drops it. The library drops each closure exactly
+//! once: when its source has ended, or before an error is returned. A call of a closure keeps the closure
+//! alive, so soundness does not depend on when the release is made.
 //!
 //! A panic in a closure passes through the run call to its caller, like a C++ exception, and
 //! the loop can be run again. A panic in a closure's destructor or in a wake hook goes no further.
@@ -218,7 +218,7 @@ impl Loop {
         self.with(|core| core.update_watch(watch, events))
     }
 
-    /// A watcher's mask.
+    /// Returns a watcher's mask.
     pub fn watch_events(&self, watch: RawHandle) -> Result<u32> {
         self.with(|core| core.watch_events(watch))
     }
@@ -243,7 +243,7 @@ impl Loop {
         self.with(|core| core.cancel(handle))
     }
 
-    /// May the source's closure still run?
+    /// Returns whether the source's closure may still run.
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.with(|core| core.is_active(handle))
     }
@@ -301,12 +301,12 @@ impl Loop {
         self.0.close()
     }
 
-    /// How many runs are on the stack.
+    /// Returns how many runs are on the stack.
     pub fn depth(&self) -> Result<u32> {
         self.with(Core::depth)
     }
 
-    /// Would [`Loop::run`] go on?
+    /// Returns whether [`Loop::run`] would go on.
     pub fn has_work(&self) -> Result<bool> {
         self.with(Core::has_work)
     }
@@ -346,8 +346,8 @@ impl Loop {
         self.with(Core::flush)
     }
 
-    /// Tells a host of work that comes while no run is on the stack, on the thread that brings it:
-    /// `loop_set_wake_hook`.
+    /// Sets the closure that notifies a host of work that arrives while no run is on the stack. It is
+    /// called on the thread that brings the work: `loop_set_wake_hook`.
     ///
     /// ```compile_fail,E0277
     /// let on = evloop::Loop::new().unwrap();
@@ -461,7 +461,7 @@ impl<T> Drop for Held<T> {
     }
 }
 
-/// A panic goes no further: the panic hook has told of it.
+/// A panic goes no further: the panic hook has reported it.
 fn quietly(work: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(work))
         // Its destructor may panic as well, and so on.

@@ -5,10 +5,10 @@
 //!   thread or signal handler.
 //! * [`Poller::register`] makes a level-triggered (or, with the EDGE bit, edge-triggered)
 //!   registration; [`Poller::update`] changes one, or makes it again; [`Poller::remove`] removes one.
-//!   An event comes back with the registration's token. What they found behind the number is told in
-//!   types ([`Registered`], [`Updated`]); an error says that nothing was found out.
+//!   An event comes back with the registration's token. What they found behind the number they
+//!   return as types ([`Registered`], [`Updated`]); an error means that nothing was found out.
 //! * [`Poller::is_registered`] asks whether the number still means the same open file;
-//!   [`Poller::file`] tells what identifies one that cannot be registered.
+//!   [`Poller::file`] returns what identifies one that cannot be registered.
 //! * [`Poller::wait`] waits, at the longest for the time given and never longer than
 //!   about the system's wake-up latency beyond it; it may return early with nothing. It
 //!   fails with `EINTR`.
@@ -96,7 +96,7 @@ pub const EDGE: u32 = 256;
 /// The bits that can be reported.
 pub const EVENTS: u32 = READABLE | WRITABLE | PRIORITY | HANGUP | ERROR | READ_CLOSED;
 
-/// Something that the kernel has to be told.
+/// A change to be made in the kernel's set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change {
     pub fd: i32,

@@ -1,5 +1,5 @@
 //! A box and a counted pointer (like `std::sync::Arc`) whose making can fail: `Box::new`
-//! and `Arc::new` end the process when there is no memory, and that is not ours to do.
+//! and `Arc::new` end the process when there is no memory, which a library must not do.
 //!
 //! What is large is written in its place on the heap, one element after the other: built on the
 //! stack first, a block of 17 KB overflows the stack of a small thread or fiber.
@@ -29,7 +29,7 @@ impl<T> Counted<T> {
     }
 }
 
-/// `Box::new`, but without memory it says so.
+/// `Box::new`, but returns an error when there is no memory.
 pub fn try_box<T>(value: T) -> Result<Box<T>> {
     let mut place = Vec::new();
     place.try_reserve_exact(1)?;
@@ -37,8 +37,9 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
     Ok(the_only(place))
 }
 
-/// A block of `N` elements in one piece of memory: what is looked at often, what is not, and what is
-/// said of all of them together. In this order, so that the elements have the block's alignment.
+/// A block of `N` elements in one piece of memory: the parts that are read often, the parts that are
+/// not, and the marks of the block as a whole. In this order, so that the elements have the block's
+/// alignment.
 #[repr(C)]
 pub struct Block<S, O, M, const N: usize> {
     pub slots: [S; N],
@@ -85,8 +86,8 @@ impl<T> Counted<T> {
         pointer
     }
 
-    /// The pointer of [`Counted::into_raw`], which counts nothing here: it tells one value from
-    /// another.
+    /// The pointer of [`Counted::into_raw`], without counting a reference: it identifies the
+    /// value.
     pub fn as_raw(&self) -> *mut c_void {
         self.0.as_ptr().cast()
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 /// microseconds and large enough that the directory of blocks stays tiny.
 pub const BLOCK: usize = 1024;
 
-/// Appends, or says that there is no memory.
+/// Appends, or returns an error when there is no memory.
 pub fn try_push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
     if vec.len() == vec.capacity() {
         vec.try_reserve(1)?;
@@ -65,13 +65,13 @@ impl Spare {
         self.low = self.low.min(self.count);
     }
 
-    /// Need no further empty block be kept?
+    /// Returns whether enough empty blocks are kept.
     pub fn is_enough(&self) -> bool {
         self.all > self.needed + Self::MORE
     }
 
-    /// Ends a period; the caller frees as many blocks as this says, each told by
-    /// [`Spare::one_less`] and [`Spare::freed`].
+    /// Ends a period; the caller frees as many blocks as this returns, and calls
+    /// [`Spare::one_less`] and [`Spare::freed`] for each.
     pub fn end_period(&mut self) -> u32 {
         self.needed = self.most - self.low;
         let surplus = self.low.div_ceil(2).min(Self::AT_MOST);

@@ -15,10 +15,10 @@
 //! * `first` is the place of `head` unless the queue is empty at a block's end; `last` is that of
 //!   `tail` unless `tail` is at a block's beginning.
 //!
-//! An element that is taken out of the middle leaves a *void* in its place, since the others keep
-//! their numbers. Each block counts its voids. When it has no other element left, its memory is
-//! needed no more: one block of voids stands in the directory in the place of all such blocks, and
-//! `pop` jumps over them. So what is taken out holds no memory, whatever else is in the queue.
+//! An element that is taken out of the middle leaves a *tombstone* in its place, since the others keep
+//! their numbers. Each block counts its tombstones. When a block has no other element left, its memory
+//! is no longer needed: in the directory, one shared block of tombstones replaces all such blocks, and
+//! `pop` skips them. So an element that was taken out holds no memory, whatever else is in the queue.
 
 use crate::base::counted::{self, try_block};
 use crate::base::memory::{BLOCK, Spare, try_push};
@@ -35,7 +35,7 @@ type Block<T> = counted::Block<Cell<T>, (), Cell<usize>, BLOCK>;
 pub struct Ring<T: Copy> {
     head: Cell<u64>,
     tail: Cell<u64>,
-    /// Voids in the queue.
+    /// Tombstones in the queue.
     gone: Cell<u64>,
     first: Cell<*const Cell<T>>,
     last: Cell<*const Cell<T>>,
@@ -47,12 +47,12 @@ struct Blocks<T> {
     directory: Vec<*mut Block<T>>,
     spares: Vec<*mut Block<T>>,
     spare: Spare,
-    /// Fills fresh memory, and the place of what has been taken out.
+    /// The tombstone. It also fills fresh memory.
     empty: T,
-    /// Stands in the directory for each block that has no element left; null: there is none.
-    void: *mut Block<T>,
-    /// How many of those there are.
-    voids: u32,
+    /// The shared block: replaces each block that has no element left. Null: there is none.
+    tombstones: *mut Block<T>,
+    /// How many blocks it replaces.
+    tombstone_blocks: u32,
 }
 
 const BLOCK_U64: u64 = BLOCK as u64;
@@ -64,8 +64,8 @@ fn offset(sequence: u64) -> usize {
 impl<T: Copy> Ring<T> {
     /// An empty queue; numbers begin at the beginning of a block. `empty` fills fresh memory.
     pub fn new(empty: T) -> Self {
-        let (directory, spares, void) = (Vec::new(), Vec::new(), ptr::null_mut());
-        let blocks = Blocks { directory, spares, spare: Spare::NEW, empty, void, voids: 0 };
+        let (directory, spares, tombstones) = (Vec::new(), Vec::new(), ptr::null_mut());
+        let blocks = Blocks { directory, spares, spare: Spare::NEW, empty, tombstones, tombstone_blocks: 0 };
         Ring {
             head: Cell::new(BLOCK_U64),
             tail: Cell::new(BLOCK_U64),
@@ -88,19 +88,19 @@ impl<T: Copy> Ring<T> {
         self.tail.get()
     }
 
-    /// Nothing is in the queue, not even a void.
+    /// Nothing is in the queue, not even a tombstone.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.head() == self.tail()
     }
 
-    /// How many elements there are, without the voids.
+    /// How many elements there are, without the tombstones.
     #[inline]
     pub fn len(&self) -> u64 {
         self.tail() - self.head() - self.gone.get()
     }
 
-    /// Appends and tells the element's number. Nothing changes when there is no memory.
+    /// Appends, and returns the element's number. Nothing changes when there is no memory.
     #[inline]
     pub fn push(&self, value: T) -> Result<u64> {
         let sequence = self.tail();
@@ -168,8 +168,8 @@ impl<T: Copy> Ring<T> {
         }
     }
 
-    /// Takes out the element with this number, if it is in the queue and as wanted. A void is left in
-    /// its place, which will be popped like an element: [`Ring::count_void`] is told of it then.
+    /// Takes out and returns the element with this number, if it is in the queue and `is_wanted` accepts
+    /// it. A tombstone is left in its place. Whoever pops that calls [`Ring::count_tombstone`].
     #[inline]
     pub fn take_out(&self, sequence: u64, is_wanted: impl FnOnce(T) -> bool) -> Option<T> {
         if sequence < self.head() || sequence >= self.tail() {
@@ -199,13 +199,13 @@ impl<T: Copy> Ring<T> {
         (blocks.at(sequence), blocks.empty)
     }
 
-    /// What has been popped was a void.
+    /// Notes that the element which was popped was a tombstone.
     #[inline]
-    pub fn count_void(&self) {
+    pub fn count_tombstone(&self) {
         self.gone.set(self.gone.get() - 1);
     }
 
-    /// All elements of this one's block have been taken out (some of the voids popped, perhaps).
+    /// All elements of this one's block have been taken out (some of the tombstones popped, perhaps).
     #[cold]
     #[inline(never)]
     fn retire(&self, sequence: u64) {
@@ -237,7 +237,7 @@ impl<T: Copy> Ring<T> {
     }
 
     /// Takes the first element, if its number is below `end`, which is not above the tail. (What
-    /// `make` makes of it may be told from `None` at once; an element would be looked at for that.)
+    /// `make` returns is known to differ from `None`; an element would have to be compared for that.)
     #[inline(always)]
     pub fn pop_before<R>(&self, end: u64, make: impl FnOnce(u64, T) -> R) -> Option<R> {
         let sequence = self.head();
@@ -260,13 +260,13 @@ impl<T: Copy> Ring<T> {
 
     /// Puts the block of the element just taken aside: it was its last. (A queue that
     /// runs empty in mid-block goes on in the same block, which stays warm.) Then jumps over blocks
-    /// of voids.
+    /// of tombstones.
     #[cold]
     #[inline(never)]
     fn leave_block(&self, sequence: u64) {
         let mut blocks = self.blocks.borrow_mut();
         blocks.end(sequence);
-        while !self.is_empty() && blocks.is_void(self.head()) {
+        while !self.is_empty() && blocks.is_tombstone_block(self.head()) {
             blocks.end(self.head());
             self.head.set(self.head() + BLOCK_U64);
             self.gone.set(self.gone.get() - BLOCK_U64);
@@ -362,12 +362,12 @@ impl<T: Copy> Blocks<T> {
     fn end(&mut self, sequence: u64) {
         let place = self.place(sequence);
         let block = std::mem::replace(&mut self.directory[place], ptr::null_mut());
-        if block == self.void {
-            self.voids -= 1;
-            if self.voids > 0 {
+        if block == self.tombstones {
+            self.tombstone_blocks -= 1;
+            if self.tombstone_blocks > 0 {
                 return;
             }
-            self.void = ptr::null_mut();
+            self.tombstones = ptr::null_mut();
         }
         self.put_aside(block);
     }
@@ -380,24 +380,24 @@ impl<T: Copy> Blocks<T> {
         }
     }
 
-    /// Nothing is left in the block of this element but voids.
+    /// Gives up the block of this element, which holds only tombstones.
     fn retire(&mut self, sequence: u64) {
         let place = self.place(sequence);
-        self.voids += 1;
-        if self.void.is_null() {
-            self.void = self.directory[place];
+        self.tombstone_blocks += 1;
+        if self.tombstones.is_null() {
+            self.tombstones = self.directory[place];
             return;
         }
-        let block = std::mem::replace(&mut self.directory[place], self.void);
+        let block = std::mem::replace(&mut self.directory[place], self.tombstones);
         match self.spare.is_enough() {
             true => self.free(block),
             false => self.put_aside(block),
         }
     }
 
-    /// Is the block of this element one of those without memory?
-    fn is_void(&self, sequence: u64) -> bool {
-        self.voids > 0 && self.at(sequence) == self.void.cast_const()
+    /// Returns whether the block of this element is the shared one.
+    fn is_tombstone_block(&self, sequence: u64) -> bool {
+        self.tombstone_blocks > 0 && self.at(sequence) == self.tombstones.cast_const()
     }
 
     fn grow_directory(&mut self, head: u64) -> Result<()> {
@@ -438,11 +438,11 @@ impl<T> Drop for Blocks<T> {
         if self.directory.is_empty() {
             return; // Never used: then there are no spares, either.
         }
-        let void = self.void;
-        let of_elements = self.directory.iter().filter(|block| **block != void);
-        for block in of_elements.chain(&self.spares).chain([&void]) {
+        let tombstones = self.tombstones;
+        let of_elements = self.directory.iter().filter(|block| **block != tombstones);
+        for block in of_elements.chain(&self.spares).chain([&tombstones]) {
             if !block.is_null() {
-                // SAFETY: made by `make`; each is in one list, once, but for the one of voids.
+                // SAFETY: made by `make`; each is in one list, once, but for the one of tombstones.
                 drop(unsafe { Box::from_raw(*block) });
             }
         }
@@ -508,7 +508,7 @@ mod tests {
                         gone -= 1;
                     }
                     if popped == Some(0) {
-                        ring.count_void();
+                        ring.count_tombstone();
                         gone -= 1;
                     }
                     assert_eq!(popped, model.pop_front().map(|(_, value)| value));
@@ -535,8 +535,8 @@ mod tests {
         let ring = Ring::new(0u8);
         let blocks = || {
             let blocks = ring.blocks.borrow();
-            let in_use = blocks_between(ring.head(), ring.tail()) - blocks.voids as usize;
-            in_use + usize::from(!blocks.void.is_null()) + blocks.spares.len()
+            let in_use = blocks_between(ring.head(), ring.tail()) - blocks.tombstone_blocks as usize;
+            in_use + usize::from(!blocks.tombstones.is_null()) + blocks.spares.len()
         };
         ring.push(1).unwrap();
         for _ in 0..100 * BLOCK {
@@ -549,15 +549,15 @@ mod tests {
         sequences.iter().for_each(|sequence| assert!(ring.take_out(*sequence, |_| true).is_some()));
         assert!(blocks() <= 20);
         assert_eq!(ring.pop(), Some(1));
-        let mut voids = 0;
+        let mut tombstones = 0;
         while let Some(value) = ring.pop() {
             assert_eq!(value, 0);
-            ring.count_void();
-            voids += 1;
+            ring.count_tombstone();
+            tombstones += 1;
         }
-        assert!(voids < 2 * BLOCK, "whole blocks of them are jumped over");
+        assert!(tombstones < 2 * BLOCK, "whole blocks of them are jumped over");
         assert_eq!((ring.len(), blocks()), (0, ring.blocks.borrow().spares.len() + 1));
-        assert!(ring.blocks.borrow().void.is_null());
+        assert!(ring.blocks.borrow().tombstones.is_null());
     }
 
     #[test]

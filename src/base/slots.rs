@@ -1,17 +1,17 @@
 //! Sources in slots: numbered places that never move, each with a generation.
 //!
 //! Invariant: a slot's generation grows each time it is emptied, so an old [`SlotId`]
-//! never finds the slot's next tenant. A slot whose generations are spent is retired
+//! never finds the slot's next occupant. A slot whose generations are spent is retired
 //! and never used again. The memory of a block whose slots are all empty can be given
 //! back; the highest generation in it is remembered, and the next one goes on from there.
 //!
-//! While a slot is free its generation carries a bit that no id has: one comparison tells
-//! whether an id is alive. Which slots of a block are free is told by bits, and the lowest is taken: a
-//! list through the free slots themselves would make each insert wait for the cache line of the
-//! one before (26 ns instead of 16 among a million).
+//! While a slot is free its generation carries a bit that no id has: one comparison shows
+//! whether an id is alive. One bit for each slot of a block says whether it is free, and the lowest free
+//! one is taken. A list through the free slots themselves would make each insert wait for the cache
+//! line of the one before.
 //!
-//! A tenant is in two parts: `T` is what is looked at again and again, `C` what is needed only when
-//! it begins and ends. Apart, more of the `T`s fit into the cache.
+//! An occupant has two parts: `T` is read often, `C` only when the occupant is made and when it ends.
+//! Stored apart, more of the `T`s fit into the cache.
 
 use crate::base::counted::{self, try_block};
 use crate::base::memory::try_push;
@@ -70,8 +70,8 @@ pub struct Slots<T, C = ()> {
     /// Slots are taken from this word of the bits of all blocks as long as it has some. No lower
     /// one has any.
     word: usize,
-    /// One bit a group of blocks: it has a free slot, or a block without memory. A bit may be too
-    /// much, never too little.
+    /// One bit a group of blocks: it has a free slot, or a block without memory. A bit may be set
+    /// in vain, but none is missing.
     room: Vec<u64>,
     len: usize,
     /// The highest word that slots were taken from since the last [`Slots::trim`].
@@ -130,8 +130,8 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// Takes a slot, unless that needs memory or a look around. What its last tenant left in it
-    /// is the caller's to write over.
+    /// Takes a slot, unless that needs memory or a search. What its last occupant left in it
+    /// has to be overwritten by the caller.
     #[inline(always)]
     pub fn insert_fast(&mut self) -> Option<(SlotId, &mut T, &mut C)> {
         let block = self.blocks.get_mut(self.word / WORDS_OF_BLOCK)?.as_mut()?;
@@ -223,9 +223,9 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// Empties a slot, if its tenant is as wanted: the caller gets what was in it. The id is stale
-    /// then, and the slot is taken again after [`Slots::set_free`]. (Between the two the caller
-    /// unlinks the tenant: like this fewer values are alive at once.)
+    /// Empties a slot if its occupant is as wanted, and returns what was in it. The id is stale from then
+    /// on; the slot can be taken again after [`Slots::set_free`]. (Between the two calls the caller
+    /// unlinks the occupant, so that fewer values are alive at once.)
     #[inline(always)]
     pub fn vacate(&mut self, id: SlotId, is_wanted: impl FnOnce(&T) -> bool) -> Option<(&mut T, Vacancy)> {
         let block = self.blocks.get_mut(number(id.index))?.as_mut()?;
@@ -244,7 +244,7 @@ impl<T: Default, C: Default> Slots<T, C> {
         Some((&mut slot.value, Vacancy { was_full }))
     }
 
-    /// The slot of a tenant that has moved out can be taken.
+    /// The slot of an occupant that has moved out can be taken.
     #[inline(always)]
     pub fn set_free(&mut self, id: SlotId, vacancy: Vacancy) {
         self.len -= 1;
@@ -284,7 +284,7 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// The tenant of a slot that is known to be taken.
+    /// The occupant of a slot that is known to be taken.
     #[inline]
     pub fn at(&mut self, index: u32) -> &mut T {
         self.at_with_id(index).1
@@ -298,13 +298,13 @@ impl<T: Default, C: Default> Slots<T, C> {
         (SlotId { index, generation: slot.generation }, &mut slot.value)
     }
 
-    /// The other part of the tenant of a slot that is known to be taken, or was a moment ago.
+    /// The other part of the occupant of a slot that is known to be taken, or was a moment ago.
     #[inline]
     pub fn other(&mut self, index: u32) -> &mut C {
         &mut self.block(index).others[offset(index)]
     }
 
-    /// Asks for a slot's lines of the cache, of a tenant that will be looked at soon.
+    /// Asks for a slot's lines of the cache, of an occupant that will be looked at soon.
     #[inline]
     pub fn prefetch(&self, index: u32) {
         if let Some(Some(block)) = self.blocks.get(number(index)) {
@@ -313,7 +313,7 @@ impl<T: Default, C: Default> Slots<T, C> {
         }
     }
 
-    /// The first tenant at or after a slot number.
+    /// The first occupant at or after a slot number.
     pub fn first_from(&self, index: u32) -> Option<SlotId> {
         let of_block = |number: usize, skipped: usize| {
             let slots = self.blocks[number].iter().flat_map(|block| &block.slots);
@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_id_never_finds_the_next_tenant() {
+    fn an_old_id_never_finds_the_next_occupant() {
         let mut slots: Slots<_> = Slots::new();
         let first = slots.insert('a').unwrap();
         assert_eq!(slots.get(first), Some(&'a'));

@@ -216,7 +216,7 @@ impl Ready {
             if packed.is_live() {
                 return Some(packed.entry());
             }
-            self.ring.count_void();
+            self.ring.count_tombstone();
             self.ring.pop();
         }
         None
@@ -245,7 +245,7 @@ impl Ready {
     #[inline]
     fn is_popped(&self, packed: Packed) -> bool {
         if !packed.is_live() {
-            self.ring.count_void();
+            self.ring.count_tombstone();
         } else if packed.is_unref() {
             self.unref.set(self.unref.get() - 1);
         }

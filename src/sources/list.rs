@@ -1,5 +1,5 @@
-//! The one list of the kinds of object. The core stores objects and names no kind of them: it takes
-//! them from here, which is the one arrow that points up.
+//! The list of the kinds of object. The core stores objects in slots without naming any kind: it uses
+//! this enum. It is the one dependency of `event_loop` on `sources`.
 
 use super::poll_fd::PollFd;
 use crate::event_loop::object::{Fired, Object, Parts, Step};
@@ -7,7 +7,7 @@ use crate::event_loop::object::{Fired, Object, Parts, Step};
 /// An object of any kind, in the slot itself: no allocation for each.
 #[derive(Default)]
 pub enum AnyObject {
-    /// A free slot's.
+    /// In a free slot.
     #[default]
     None,
     PollFd(PollFd),

@@ -1,7 +1,7 @@
 //! `loop_poll_fd`: one wait for a descriptor, with a deadline.
 //!
 //! Two parts: a watcher, which other watchers of the descriptor do not notice, and a timer, if there
-//! is a limit. Whichever fires first ends both.
+//! is a limit. The one that fires first ends both.
 
 use super::list::AnyObject;
 use crate::error::{Error, Result};

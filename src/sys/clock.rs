@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Clock {
     /// `CLOCK_MONOTONIC`, which stops while the machine is suspended.
     System,
-    /// Moves only when told: to the next deadline by a wait with nothing else to do
+    /// Moves only when it is moved: to the next deadline by a wait with nothing else to do
     /// (`jumps`), or by `loop_advance`.
     /// (`Relaxed`: a number that any thread may read, and nothing else hangs on it.)
     Virtual { now: AtomicU64, jumps: bool },
@@ -20,7 +20,7 @@ impl Clock {
         }
     }
 
-    /// Moves a virtual clock forward. `false`: it is the system's.
+    /// Moves a virtual clock forward. Returns `false` if it is the system's.
     pub fn advance_to(&self, time: u64) -> bool {
         match self {
             Clock::System => false,

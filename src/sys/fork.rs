@@ -1,8 +1,8 @@
 //! Noticing a fork for the price of a load.
 //!
 //! One page per process holds a number; the kernel empties it in a forked child
-//! (`MADV_WIPEONFORK`). A loop remembers the number it was made under: where the page
-//! says another, the loop is the parent's. Where the kernel cannot do this (before
+//! (`MADV_WIPEONFORK`). A loop remembers the number it was made under: if the page
+//! holds another number, the loop is the parent's. Where the kernel cannot do this (before
 //! Linux 4.14, and under some tools), a fork goes unnoticed.
 
 use crate::sys::thread;
@@ -43,13 +43,13 @@ impl Process {
         thread::current_xor(self.page.load(Ordering::Relaxed))
     }
 
-    /// To ask again and again whether the process that calls now goes on.
+    /// Returns the present process, to check later whether it has forked.
     #[inline(always)]
     pub fn now(&self) -> Now {
         Now { page: self.page, number: self.page.load(Ordering::Relaxed) }
     }
 
-    /// Is this still the same process?
+    /// Returns whether the calling process is still the same.
     #[inline]
     pub fn is_current(&self) -> bool {
         self.page.load(Ordering::Relaxed) == self.number.load(Ordering::Relaxed)
@@ -75,7 +75,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// Has it forked meanwhile, and this is the child?
+    /// Returns whether the process has forked meanwhile and this is the child.
     #[inline(always)]
     pub fn is_over(&self) -> bool {
         self.page.load(Ordering::Relaxed) != self.number

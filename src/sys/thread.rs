@@ -1,8 +1,8 @@
-//! Which thread is this? One load where the processor keeps a thread pointer.
+//! The number of the calling thread: one load where the processor keeps a thread pointer.
 //!
-//! That number tells living threads apart: the next thread may sit at the address of one that
-//! has ended. A loop that is bound to its thread asks further ([`Binding`]), but only while it
-//! rests: a thread whose run is on the stack lives. So nothing that is frequent pays for it.
+//! No two living threads share a number, but a new thread may get the number of one that has
+//! ended. So a loop that is bound to its thread also checks its [`Binding`], but only while it is at
+//! rest: while a run is on the stack, its thread lives. The frequent calls do not pay for it.
 
 use crate::base::counted::Counted;
 use crate::error::{Error, Result};

@@ -1,8 +1,8 @@
 //! Linux: an epoll set, an eventfd to be woken, a timerfd for the last microseconds.
 //!
 //! mio makes and owns the set. Registrations and waits go to it directly: mio registers
-//! edge-triggered only, waits in whole milliseconds, and its events do not tell
-//! `EPOLLHUP` from `EPOLLRDHUP` or `EPOLLIN` from `EPOLLPRI`, which the interface promises.
+//! edge-triggered only, waits in whole milliseconds, and its events do not distinguish
+//! `EPOLLHUP` from `EPOLLRDHUP` or `EPOLLIN` from `EPOLLPRI`, as the interface promises to.
 //!
 //! Waiting exactly: `epoll_pwait2` takes nanoseconds, but the kernel lets it sleep
 //! longer by the thread's timer slack (50 us), or by a thousandth of the time if that is
@@ -89,7 +89,7 @@ pub struct Poller {
     without_slack: bool,
     has_pwait2: bool,
     /// For hosts that wait for one descriptor; made when one asks for it.
-    outer: Option<HostSet>,
+    host_set: Option<HostSet>,
 }
 
 /// Makes one of the library's own descriptors, above the standard ones: a process that was
@@ -211,7 +211,7 @@ impl Poller {
             slack_of: 0,
             without_slack,
             has_pwait2: true,
-            outer: None,
+            host_set: None,
         };
         poller.add_own(poller.waker, WAKER_TOKEN)?;
         Ok((poller, waker))
@@ -260,7 +260,7 @@ impl Poller {
 
     /// Returns whether the file behind the number is still the one that is registered. `change` is what
     /// would add it. (Unlike a modification, asking this way does not report an old edge again.)
-    /// Fails where the system has no memory to tell.
+    /// Fails if the system has no memory to find out.
     pub fn is_registered(&self, change: Change) -> Result<bool> {
         match self.change(change) {
             Err(error) if error.is_shortage() => Err(error),
@@ -284,7 +284,7 @@ impl Poller {
         }
     }
 
-    /// What of `events` is up with a descriptor right now; asks for this one alone.
+    /// Returns which of `events` a descriptor has right now; asks for this one alone.
     pub fn look(&self, fd: RawFd, events: u32) -> u32 {
         // The bits of poll(2) are those of epoll.
         let mut entry = libc::pollfd { fd, events: to_kernel(events) as i16, revents: 0 };
@@ -295,13 +295,13 @@ impl Poller {
         }
     }
 
-    /// Did the last wait find nothing?
+    /// Returns whether the last wait found nothing.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Did the last wait find as much as it has room for, and so perhaps not all?
+    /// Returns whether the last wait found as much as there is room for, and so perhaps not all.
     pub fn is_full(&self) -> bool {
         self.count == self.found.len()
     }
@@ -334,14 +334,14 @@ impl Poller {
             control(&fresh, *change)?;
         }
         // The last that may fail comes before anything changes.
-        if let Some(outer) = &self.outer {
-            outer.add(fresh.as_raw_fd())?;
+        if let Some(host_set) = &self.host_set {
+            host_set.add(fresh.as_raw_fd())?;
         }
-        // Under the old number: the fresh one may be one that the user has just closed, and counts
-        // on. The old set leaves the outer one by being closed.
+        // Under the old number: the fresh number may be one that the user has just closed and expects
+        // to be free. Closing the old set removes it from the host set.
         replace_fd(self.set.as_raw_fd(), fresh.as_raw_fd())?;
-        if let Some(outer) = &mut self.outer {
-            outer.renumber(fresh.as_raw_fd(), self.set.as_raw_fd());
+        if let Some(host_set) = &mut self.host_set {
+            host_set.renumber(fresh.as_raw_fd(), self.set.as_raw_fd());
         }
         self.count = 0;
         self.removals.forget_others();
@@ -377,8 +377,8 @@ impl Poller {
         replace_fd(self.timer.as_raw_fd(), new_timerfd()?.as_raw_fd())?;
         self.is_timer_added = false;
         self.slack_of = 0;
-        if let Some(outer) = &mut self.outer {
-            outer.after_fork()?;
+        if let Some(host_set) = &mut self.host_set {
+            host_set.after_fork()?;
         }
         self.renew(registrations)
     }
@@ -386,41 +386,41 @@ impl Poller {
     /// The descriptor for hosts: readable when there are events in the set, and when
     /// [`Poller::announce`] said that there is something to do or that it is time.
     pub fn embed(&mut self) -> Result<RawFd> {
-        if self.outer.is_none() {
-            let outer = HostSet::new()?;
-            outer.add(self.set.as_raw_fd())?;
-            self.outer = Some(outer);
+        if self.host_set.is_none() {
+            let host_set = HostSet::new()?;
+            host_set.add(self.set.as_raw_fd())?;
+            self.host_set = Some(host_set);
         }
-        Ok(self.outer.as_ref().map_or(-1, HostSet::fd))
+        Ok(self.host_set.as_ref().map_or(-1, HostSet::fd))
     }
 
-    /// Tells a host's descriptor whether work is left now, and when a timer is due on
-    /// `CLOCK_MONOTONIC` (`u64::MAX`: never). Costs nothing when nothing changed.
+    /// Sets the host's descriptor to whether work is left now, and to when a timer is due on
+    /// `CLOCK_MONOTONIC` (`u64::MAX`: never). Makes no system call if neither has changed.
     pub fn announce(&mut self, left: bool, deadline: u64) -> Result<()> {
-        match &mut self.outer {
-            Some(outer) => outer.announce(left, deadline),
+        match &mut self.host_set {
+            Some(host_set) => host_set.announce(left, deadline),
             None => Ok(()),
         }
     }
 
     /// The numbers that [`Poller::embed`] has taken.
     pub fn host_numbers(&self) -> [RawFd; 3] {
-        self.outer.as_ref().map_or([-1; 3], HostSet::numbers)
+        self.host_set.as_ref().map_or([-1; 3], HostSet::numbers)
     }
 
     /// While muted, the host's descriptor is not readable for events in the set.
     pub fn mute(&mut self, muted: bool) {
-        if let Some(outer) = &mut self.outer {
-            outer.mute(self.set.as_raw_fd(), muted);
+        if let Some(host_set) = &mut self.host_set {
+            host_set.mute(self.set.as_raw_fd(), muted);
         }
     }
 
-    /// Is it one of the poller's own descriptors?
+    /// Returns whether this is one of the poller's own descriptors.
     pub fn owns(&self, fd: RawFd) -> bool {
         fd == self.waker
             || fd == self.set.as_raw_fd()
             || fd == self.timer.as_raw_fd()
-            || self.outer.as_ref().is_some_and(|outer| outer.owns(fd))
+            || self.host_set.as_ref().is_some_and(|host_set| host_set.owns(fd))
     }
 
     pub fn wait(&mut self, timeout: Timeout) -> Result<()> {
@@ -575,7 +575,7 @@ fn thousandth(ns: u64) -> u64 {
     (ns / 1000).min(100_000_000)
 }
 
-/// The slack of the calling thread. `None`: not to be had, or longer than an `int` can tell.
+/// The slack of the calling thread. `None`: unknown, or more than an `int` can hold.
 fn ask_slack() -> Option<u64> {
     // SAFETY: asks for a property of this thread.
     u64::try_from(unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }).ok()

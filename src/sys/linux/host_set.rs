@@ -1,8 +1,8 @@
-//! Linux: what a host waits for. An epoll set round the loop's own, with an eventfd that
+//! Linux: what a host waits for. An epoll set that contains the loop's own set, with an eventfd that
 //! says "work is left" and a timerfd for the next deadline.
 //!
 //! The loop itself never waits here, so a loop that nobody embeds pays nothing, and the
-//! inner set may be replaced (see `orphans.rs`) while the host's
+//! loop's set may be replaced (see `orphans.rs`) while the host's
 //! descriptor stays what it is. All three are level-triggered: the descriptor stays
 //! readable until a run has seen to it.
 
@@ -19,13 +19,13 @@ pub struct HostSet {
     is_left: bool,
     /// What the timerfd is set to; `u64::MAX`: off.
     armed: u64,
-    /// The loop's set is not looked at.
+    /// Events of the loop's set are not reported.
     muted: bool,
 }
 
 impl HostSet {
     pub fn new() -> Result<HostSet> {
-        let outer = HostSet {
+        let host_set = HostSet {
             set: above_standard(new_set)?,
             left: above_standard(new_eventfd)?,
             timer: above_standard(new_timerfd)?,
@@ -33,9 +33,9 @@ impl HostSet {
             armed: u64::MAX,
             muted: false,
         };
-        outer.add(outer.left.as_raw_fd())?;
-        outer.add(outer.timer.as_raw_fd())?;
-        Ok(outer)
+        host_set.add(host_set.left.as_raw_fd())?;
+        host_set.add(host_set.timer.as_raw_fd())?;
+        Ok(host_set)
     }
 
     pub fn fd(&self) -> RawFd {
@@ -72,7 +72,7 @@ impl HostSet {
         }
     }
 
-    /// Looks at the loop's set no more, or again.
+    /// Stops reporting events of the loop's set, or reports them again.
     pub fn mute(&mut self, set: RawFd, muted: bool) {
         let events = if muted { 0 } else { libc::EPOLLIN as u32 };
         if muted != self.muted && self.control(libc::EPOLL_CTL_MOD, set, events).is_ok() {
@@ -91,14 +91,14 @@ impl HostSet {
             let mut bytes = 1u64.to_ne_bytes();
             let fd = self.left.as_raw_fd();
             // SAFETY: eight bytes from or to an eventfd of ours.
-            let told = uninterrupted(|| unsafe {
+            let written = uninterrupted(|| unsafe {
                 match left {
                     true => libc::write(fd, bytes.as_ptr().cast(), bytes.len()) as libc::c_int,
                     false => libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len()) as libc::c_int,
                 }
             });
             // EAGAIN: nothing to read any more, or as much as can be written.
-            told.map(drop).or_else(|error| if error.is_os(libc::EAGAIN) { Ok(()) } else { Err(error) })?;
+            written.map(drop).or_else(|error| if error.is_os(libc::EAGAIN) { Ok(()) } else { Err(error) })?;
             self.is_left = left;
         }
         Ok(())

@@ -1,11 +1,11 @@
-//! Linux: what a forked child can tell about the epoll set that it has inherited.
+//! Linux: what a forked child can find out about the epoll set that it has inherited.
 //!
 //! The set of a forked child is its parent's: what the child changes in it is changed for
 //! the parent. So the child only asks, with kcmp(2) (`KCMP_EPOLL_TFD`), whether the file behind
 //! a number is the one that was registered under it.
 //!
 //! A registration that is missing was removed by the kernel, because its file was closed
-//! before the fork, or by the parent's DEL after it. To tell these apart every DEL is
+//! before the fork, or by the parent's DEL after it. To distinguish these, every DEL is
 //! counted twice: in this process's memory and in a page that is shared with forked
 //! children. As long as both counts are equal, nobody else has removed anything.
 
@@ -44,7 +44,7 @@ pub enum Known {
     Other,
     /// No file is registered under this number.
     Nothing,
-    /// The system does not tell.
+    /// The system does not say.
     Unknown,
 }
 

@@ -46,13 +46,13 @@ impl Poller {
         self.orphans.are_there.get()
     }
 
-    /// When the set is to be renewed; `u64::MAX`: it need not be.
+    /// Returns when the set is to be renewed; `u64::MAX`: it need not be.
     pub fn next_renewal(&self) -> u64 {
         if self.has_orphans() { self.orphans.next_renewal.get() } else { u64::MAX }
     }
 
-    /// Before a wait for so long: ends the orphans, or, while that has to wait, naps. `registrations`
-    /// are what a fresh set begins with.
+    /// Called before a wait of `timeout`: ends the orphans, or naps if it is too early for that.
+    /// `registrations` returns what the fresh set begins with.
     pub fn end_orphans(
         &mut self,
         timeout: Timeout,

@@ -96,9 +96,9 @@ impl Laws<'_> {
         }
         self.host.is_told = false;
         let can = self.host.has_hook && !self.closed;
-        let must = can && is_resting && !self.posts.is_empty();
-        self.call_hook(must, can && (self.stop || self.wake || !self.posts.is_empty()));
         let told_by_release = std::mem::take(&mut self.host.told_by_release);
+        let must = can && is_resting && !self.posts.is_empty() && !told_by_release;
+        self.call_hook(must, can && (self.stop || self.wake || !self.posts.is_empty()));
         self.host.is_perhaps_told = told_by_release && !self.host.is_told;
     }
 
