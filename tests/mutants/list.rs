@@ -229,11 +229,9 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "13 stop",
         "a_stop_at_rest_is_forgotten",
-        "        self.hook.arm(false);
-        self.doorbell.begin_run();",
-        "        self.hook.arm(false);
-        self.stop.store(false, Ordering::Relaxed);
-        self.doorbell.begin_run();",
+        "on.stop_resting();",
+        "on.stop_resting();
+        let _ = on.shared.take_stop();",
     ),
     mutant(
         "13 stop",
