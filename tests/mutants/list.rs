@@ -310,7 +310,7 @@ pub const MUTANTS: &[Mutant] = &[
         "7 events",
         "a_half_close_is_told_unasked",
         "return reported & self.state;",
-        "return reported & (self.state | READ_CLOSED);",
+        "return reported & (self.state | crate::sys::READ_CLOSED);",
     ),
     mutant(
         "7 edge",
