@@ -60,7 +60,7 @@ fn try_mutant(mutant: &Mutant) -> Result<(), Failed> {
     let tree = copy_of_sources()?;
     let sources = sources_below(&tree.join("src"))?;
     let (file, sound) = find(&sources, mutant.text)?;
-    fs::write(&file, sound.replace(mutant.text, mutant.instead))?;
+    fs::write(file, sound.replace(mutant.text, mutant.instead))?;
     cargo(&tree, &["build", "--lib"]).map_err(|output| format!("it does not compile:\n{output}"))?;
     let noticed_by = match is_noticed_by_model(&tree)? {
         true => "the model test",
