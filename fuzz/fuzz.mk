@@ -18,6 +18,11 @@ FUZZER = target/fuzz/$(FUZZ_PLATFORM)/release/model
 
 .PHONY: fuzz fuzz-build fuzz-corpus mutants
 
+# The model test with programs on the system's clock among the others: for a calm machine.
+.PHONY: model-real-time
+model-real-time:
+	EVLOOP_REAL_TIME=1 EVLOOP_FUZZ_SECONDS=$(FUZZ_SECONDS) $(CARGO) test --test model
+
 # Programs that libFuzzer makes, on the library and on the model. A finding is printed as text, as
 # small as it could be made, and kept in target/fuzz/findings; EVLOOP_PROGRAM=file with
 # `cargo test --test model` runs it again.

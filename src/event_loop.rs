@@ -5,7 +5,7 @@
 //! `dispatch.rs`, the sources in `schedule.rs`, `registration.rs` and `handles.rs`, hosts in
 //! `host.rs` and `pull.rs`.
 
-#[allow(unsafe_code)] // calls C functions: whoever makes such a value promises that it may be called
+#[allow(unsafe_code)] // calls C functions: the code that makes such a value promises that the call is sound
 pub mod callback;
 mod dispatch;
 #[allow(unsafe_code)] // the hook behind an atomic pointer
@@ -55,7 +55,7 @@ pub use run::Ended;
 /// How a loop differs from the usual one.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Ask the kernel in every turn, also while callbacks stay ready.
+    /// Poll the kernel in every turn, also while callbacks stay ready.
     pub strict_poll: bool,
     /// Only the thread that made the loop may use it.
     pub bound: bool,
@@ -67,7 +67,7 @@ pub struct Options {
     pub manual_clock: bool,
     /// Wait without the thread's timer slack.
     pub timer_slack: bool,
-    /// How long callbacks that stay ready may keep the kernel unasked.
+    /// How long the loop may go without polling the kernel while callbacks stay ready.
     pub poll_gap_ns: u64,
     /// The most events that one wait takes from the kernel.
     pub max_events: usize,
@@ -97,14 +97,15 @@ const CLOSED: usize = 1;
 const POISONED: usize = 2;
 /// At rest, and bound to a thread: [`Binding`] knows to which.
 const BOUND: usize = 3;
-/// A value of `fast_path_here` that no place has.
+/// A value of `fast_path_here` that equals no thread and process.
 const NOWHERE: usize = 0;
 
 /// The source whose callback runs.
 #[derive(Clone, Copy)]
 struct Current {
     handle: RawHandle,
-    /// Of a soon-callback, or of a source that has ended since: it has no slot that remembers these.
+    /// The extras of a soon-callback, or of a source that has ended since: such a source has no slot
+    /// that could hold them.
     extras: ExtrasRef,
     arg: *mut c_void,
 }
@@ -114,7 +115,7 @@ impl Current {
 }
 
 /// The current one, in cells of their own: what a callback does not need is not written.
-/// While nothing is current, nothing rare is.
+/// While no source is current, `extras` is `NONE`.
 struct CurrentCell {
     handle: Cell<RawHandle>,
     extras: Cell<ExtrasRef>,
@@ -127,7 +128,7 @@ impl CurrentCell {
         CurrentCell { handle: Cell::new(handle), extras: Cell::new(extras), arg: Cell::new(arg) }
     }
 
-    /// No callback runs when this is 0.
+    /// The current source's handle; 0 if no callback runs.
     #[inline]
     fn handle(&self) -> RawHandle {
         self.handle.get()
@@ -154,7 +155,7 @@ impl CurrentCell {
         self.arg.set(current.arg);
     }
 
-    /// One with nothing rare, after one with nothing rare.
+    /// Sets a source without extras; the previous one must have had none either.
     #[inline]
     fn set_plain(&self, handle: RawHandle, arg: *mut c_void) {
         debug_assert!(!self.extras().is_some());
@@ -170,12 +171,13 @@ impl CurrentCell {
     }
 }
 
-/// Who may call.
+/// Which thread may use the loop.
 struct Access {
-    /// The thread that runs the loop now, or what is the matter while none does. `Relaxed`: a
-    /// thread asks whether it is itself; to hand a loop over in order is its users' to do.
+    /// The thread that runs the loop now, or one of the constants above. `Relaxed`: a thread only
+    /// compares it with itself. Users who pass a loop to another thread must synchronize.
     owner: AtomicUsize,
-    /// Where ([`Process::here`]) calls need not ask further: see `takes_fast_path`. `Relaxed` as `owner`.
+    /// The thread and process ([`Process::here`]) whose calls may take the fast path: see
+    /// `takes_fast_path`. `Relaxed`, as `owner`.
     fast_path_here: AtomicUsize,
     process: Process,
     bound_to: Binding,
@@ -183,24 +185,24 @@ struct Access {
 
 /// The runs on the stack, and their turns.
 struct Runs {
-    /// How many there are.
+    /// The number of runs on the stack.
     depth: Cell<u32>,
     current: CurrentCell,
-    /// Those of the outer runs.
+    /// The current sources of the outer runs.
     outer: RefCell<Vec<Current>>,
-    /// This turn's time; 0 when it has not been read yet.
+    /// This turn's time; 0 if it has not been read yet.
     now: Cell<u64>,
-    /// Until then callbacks that stay ready keep the kernel unasked; 0: ask now.
+    /// While callbacks stay ready, the kernel is not polled before this time; 0: poll now.
     next_poll: Cell<u64>,
     turns: Cell<u32>,
-    /// A request to stop all runs is under way: those so deep or less are still to end. 0: none is.
+    /// `stop_all` is in progress: the runs of this depth or less still have to end. 0: it is not.
     stops_up_to: Cell<u32>,
     /// Strict, or with a virtual clock.
     always_polls: bool,
     poll_gap: u64,
 }
 
-/// All that runs callbacks.
+/// The sources, and the queues that they pass through.
 struct Sources {
     ready: Ready,
     timers: RefCell<Timers>,
@@ -213,10 +215,10 @@ struct Sources {
     incoming: Posts,
 }
 
-/// What the kernel knows.
+/// The kernel's side of the loop.
 struct Kernel {
     poller: RefCell<Poller>,
-    /// Something rare is to be seen to before the next wait: see `maintenance.rs`.
+    /// Maintenance is due before the next wait: see `maintenance.rs`.
     needs_maintenance: Cell<bool>,
 }
 
@@ -231,7 +233,7 @@ pub struct Loop {
     clock: Clock,
     shared: Counted<Shared>,
     data: Cell<*mut c_void>,
-    /// What a bug said before it was caught.
+    /// The message of the panic that poisoned the loop.
     panic_message: RefCell<String>,
 }
 
@@ -281,7 +283,7 @@ impl Loop {
             false => Clock::System,
         };
         let bound_to = if options.bound { Binding::to_current()? } else { Binding::none() };
-        // A bound loop that rests is nobody's without a question.
+        // While a bound loop rests, every call has to check the thread.
         let fast_path_here = if options.bound { NOWHERE } else { process.here() };
         try_box(Loop {
             access: Access {
@@ -302,7 +304,7 @@ impl Loop {
         })
     }
 
-    /// May the calling thread use the loop now?
+    /// Returns an error unless the calling thread may use the loop now.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_mine() {
@@ -311,7 +313,7 @@ impl Loop {
         }
     }
 
-    /// It is not the calling thread that runs the loop, nor does the loop rest unbound.
+    /// The slow path of [`Loop::check`]: the loop rests and is bound, or the call is refused.
     #[cold]
     fn check_bound(&self) -> Result<()> {
         let owner = self.access.owner.load(Ordering::Relaxed);
@@ -321,14 +323,14 @@ impl Loop {
         }
     }
 
-    /// Is it bound to a thread that has ended? Then nobody can do more with it than free it.
+    /// Returns whether the loop is bound to a thread that has ended. Then it can only be freed.
     fn is_orphaned(&self) -> bool {
         self.access.owner.load(Ordering::Relaxed) == BOUND
             && self.access.process.is_current()
             && self.access.bound_to.has_ended()
     }
 
-    /// What `owner` is while no run is on the stack.
+    /// The value of `owner` while no run is on the stack.
     fn owner_at_rest(&self) -> usize {
         if self.access.bound_to.is_some() { BOUND } else { NOBODY }
     }
@@ -339,20 +341,20 @@ impl Loop {
         (owner == NOBODY || owner == thread::current()) && self.access.process.is_current()
     }
 
-    /// Is a call as it mostly is: allowed, and with no host to be told of what it changes? Such
-    /// calls have a short way through the core, without errors, in the methods called
-    /// `..._at_once`. These answer `None` when they have done nothing, and the long way is taken.
+    /// Returns whether a call may take the fast path: it is allowed, and no host has to be notified.
+    /// The fast paths are the methods called `..._fast`. If one returns `None` it has done nothing,
+    /// and the caller takes the slow path.
     ///
-    /// One comparison: `fast_path_here` is the place (thread and process) where all that is so, if there
-    /// is one. It may be a thread that does not run the loop now, as long as none does; a thread that
-    /// has made neither the loop nor its last run has the long way, and so has every thread while a
-    /// bound loop rests: who is it, then, takes more than a comparison.
+    /// This is one comparison: `fast_path_here` is the thread and process for which both conditions
+    /// hold, if there is one. While no run is on the stack, it is the thread that made the loop or ran it
+    /// last. All other threads take the slow path, and so does every thread while a bound loop
+    /// rests, because checking the thread then takes more than a comparison.
     #[inline(always)]
     fn takes_fast_path(&self) -> bool {
         self.access.fast_path_here.load(Ordering::Relaxed) == self.access.process.here()
     }
 
-    /// After something of it has changed.
+    /// Computes `fast_path_here` again, after something that it depends on has changed.
     fn set_fast_path_here(&self) {
         let rests_bound = self.runs.depth.get() == 0 && self.access.bound_to.is_some();
         let takes_fast_path = self.is_mine() && !self.host.is_notified() && !rests_bound;
@@ -371,8 +373,8 @@ impl Loop {
         }
     }
 
-    /// In a forked child: a loop that another thread was running in the moment of the fork is
-    /// in the middle of something for ever.
+    /// In a forked child: returns an error if another thread was running the loop at the time of the
+    /// fork. That run never completes in the child.
     fn check_thread_after_fork(&self) -> Result<()> {
         match self.runs.depth.get() > 0 && self.access.owner.load(Ordering::Relaxed) != thread::current() {
             true => Err(Error::WRONG_THREAD),
@@ -380,7 +382,7 @@ impl Loop {
         }
     }
 
-    /// May the calling thread use the loop now? No other question is asked.
+    /// Returns whether the calling thread may use the loop now.
     pub fn is_in_thread(&self) -> Result<bool> {
         match self.check() {
             Err(Error::WRONG_THREAD) => Ok(false),
@@ -388,13 +390,13 @@ impl Loop {
         }
     }
 
-    /// How many runs are on the stack.
+    /// Returns the number of runs on the stack.
     pub fn depth(&self) -> Result<u32> {
         self.check()?;
         Ok(self.runs.depth.get())
     }
 
-    /// The user's pointer.
+    /// Returns the user's pointer.
     pub fn data(&self) -> Result<*mut c_void> {
         self.check()?;
         Ok(self.data.get())
@@ -429,13 +431,13 @@ impl Loop {
         if self.is_closed() { Err(Error::CLOSED) } else { Ok(()) }
     }
 
-    /// The time of this turn, read on first use in it; between runs the time.
+    /// Returns the time of this turn, which is read on first use; between runs, the current time.
     pub fn now(&self) -> Result<u64> {
         self.check()?;
         Ok(self.turn_now())
     }
 
-    /// The clock's time `ns` nanoseconds from this moment.
+    /// Returns the clock's time `ns` nanoseconds from now.
     pub(crate) fn time_after(&self, ns: u64) -> u64 {
         self.clock.now().saturating_add(ns)
     }
@@ -450,7 +452,7 @@ impl Loop {
         self.runs.now.get()
     }
 
-    /// The time; 0 when the loop has been closed or is a parent's. Any thread.
+    /// Returns the current time; 0 if the loop was closed or belongs to the parent process. Any thread.
     pub fn clock(&self) -> u64 {
         if self.is_closed() || !self.access.process.is_current() { 0 } else { self.clock.now() }
     }
@@ -468,7 +470,7 @@ impl Loop {
         }
     }
 
-    /// Would [`Loop::run`] go on?
+    /// Returns whether [`Loop::run`] would go on.
     pub fn has_work(&self) -> Result<bool> {
         self.check()?;
         Ok(self.is_kept_going())
@@ -483,8 +485,8 @@ impl Loop {
             || !self.sources.incoming.0.is_empty()
     }
 
-    /// Runs internal work; a panic in it is a bug, which poisons the loop instead of
-    /// ending the process. Never round user code: a foreign exception must pass.
+    /// Runs internal work. A panic in it is a bug and poisons the loop instead of ending the process.
+    /// Never used around user code, because a foreign exception must pass.
     #[inline]
     pub(crate) fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
@@ -500,7 +502,7 @@ impl Loop {
         let text = text.unwrap_or("a panic without a message");
         if let Ok(mut message) = self.panic_message.try_borrow_mut() {
             message.clear();
-            // Without memory it is not kept.
+            // Without memory the message is dropped.
             if message.try_reserve_exact(text.len()).is_ok() {
                 message.push_str(text);
             }
@@ -510,7 +512,7 @@ impl Loop {
         Error::PANIC
     }
 
-    /// What a bug said before it was caught; empty when there was none.
+    /// Returns the message of the panic that poisoned the loop; empty if there was none.
     pub fn panic_message(&self) -> String {
         self.panic_message.borrow().clone()
     }
@@ -524,7 +526,7 @@ impl Loop {
                 self.check_thread_after_fork()?;
                 self.shared.refuse_in_hook()?;
             }
-            // Its thread has ended: any other may free it.
+            // Its thread has ended: any thread may free it.
             Err(Error::WRONG_THREAD) if self.is_orphaned() => {}
             Ok(()) | Err(Error::PANIC) => self.shared.refuse_in_hook()?,
             Err(refused) => return Err(refused),
@@ -537,7 +539,7 @@ impl Loop {
             self.access.owner.store(CLOSED, Ordering::Relaxed);
         }
         if self.is_at_rest() {
-            // A release function must find a loop that is not to be freed again.
+            // A release function must not be able to free the loop again.
             self.runs.depth.set(1);
             self.make_releases();
             self.runs.depth.set(0);
@@ -553,8 +555,8 @@ impl Loop {
         self.access.owner.load(Ordering::Relaxed) == CLOSED
     }
 
-    /// Calls the release functions that are due. Only between turns, or when the loop is freed: what
-    /// is owed to a callback that is on the stack falls due when it has returned.
+    /// Calls the release functions that are due. Only between turns, or when the loop is freed. The
+    /// release of a source whose callback is on the stack falls due when that callback has returned.
     #[inline]
     fn make_releases(&self) {
         if !self.sources.releases.is_empty() || self.is_closed() {
@@ -574,7 +576,7 @@ impl Loop {
         }
     }
 
-    /// Posts that will never run.
+    /// Releases the posts that will never run.
     fn release_posts(&self) {
         loop {
             match self.sources.incoming.0.pop() {

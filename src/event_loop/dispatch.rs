@@ -2,8 +2,8 @@
 //!
 //! Take, let go, then call: a callback is taken out of the structures with everything
 //! it needs, every borrow is dropped, and only then user code runs. It may call back
-//! in, run the loop again, free it, or throw: what has to be done after it
-//! (`finish_current`) is done by the guard of the run when it unwinds.
+//! in, run the loop again, free it, or throw. If it throws, the destructor of `Run` does what has to
+//! be done after it (`finish_current`).
 
 use super::{Current, Loop};
 use crate::base::slots::SlotId;
@@ -18,8 +18,8 @@ use crate::event_loop::watch::{ONESHOT, Truth};
 use crate::sys::clock;
 use std::ffi::c_void;
 
-/// Of very many timers that are due together, the one so many places behind is fetched: 40 ns each
-/// instead of 100 among a million.
+/// If very many timers are due together, the timer so many entries ahead is prefetched. Among a
+/// million this makes each more than twice as fast.
 const AHEAD: u64 = 8;
 
 /// A callback with everything that calling it needs.
@@ -50,7 +50,7 @@ impl Loop {
         }
     }
 
-    /// Runs what is ready before `end`, until `is_over` after one of them.
+    /// Runs the callbacks that are ready before `end`, until `is_over` returns true after one of them.
     #[inline(always)]
     fn run_ready_before(&self, end: u64, is_over: impl Fn() -> bool) -> Result<u64> {
         let mut count = 0;
@@ -78,21 +78,21 @@ impl Loop {
                 break;
             }
         }
-        // Not after each: the next one takes its place.
+        // Not cleared after each callback: the next one overwrites it.
         self.runs.current.clear();
         Ok(count)
     }
 
-    /// The callback has forked, and this is the child: the rest is the parent's, unless the callback
-    /// has made the loop the child's.
+    /// The callback has forked, and this is the child: returns an error unless the callback has called
+    /// `loop_after_fork`.
     #[cold]
     fn check_after_fork(&self) -> Result<()> {
         self.runs.current.clear();
         self.check()
     }
 
-    /// Runs any callback, unless it is void by now. The functions for each kind are not inlined:
-    /// that leaves the registers to the loop above, and each saves only those it needs.
+    /// Runs a callback of any kind. Returns `false` if the entry was stale. The functions for each kind
+    /// are not inlined: that leaves the registers to the loop above, and each saves only those it needs.
     #[inline(always)]
     fn run_source(&self, sequence: u64, packed: Packed) -> Result<bool> {
         self.runs.current.clear();
@@ -111,7 +111,7 @@ impl Loop {
         };
         self.set_current(Kind::Watch, id, callback.arg);
         callback.call(self, fd, events);
-        // (Not cleared here: the next one takes its place, or the end of the snapshot does.)
+        // (Not cleared here: the next callback overwrites it, or the end of the snapshot clears it.)
         if self.runs.current.extras().is_some() {
             self.end_current_extras();
         }
@@ -137,13 +137,13 @@ impl Loop {
         self.finish_plain_timer(id).map(|()| true)
     }
 
-    /// A soon-callback with something rare.
+    /// A soon-callback with extras.
     #[inline(never)]
     fn run_with_extras(&self, sequence: u64, packed: Packed) -> Result<bool> {
         self.run_entry(sequence, packed.entry())
     }
 
-    /// The long way of all of these. (Whether an entry was unref is of no meaning any more.)
+    /// The slow path of all kinds. (`unref` of an entry that was taken has no meaning any more.)
     #[inline(never)]
     fn run_entry(&self, sequence: u64, entry: Entry) -> Result<bool> {
         let Some(call) = self.guarded(|| Ok(self.take(sequence, entry)))? else { return Ok(false) };
@@ -152,7 +152,7 @@ impl Loop {
         Ok(true)
     }
 
-    /// A one-shot timer with nothing rare has run: mostly that was all.
+    /// A one-shot timer without extras has run: usually it only has to be freed.
     #[inline]
     fn finish_plain_timer(&self, id: SlotId) -> Result<()> {
         let may_be_outer = self.runs.depth.get() > 1;
@@ -164,8 +164,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Takes the callback of an entry out of the structures, unless it is void by now; its
-    /// source is current from now on.
+    /// Takes the callback of an entry out of the structures and makes its source current. Returns
+    /// `None` if the entry is stale.
     pub(super) fn take(&self, sequence: u64, entry: Entry) -> Option<Call> {
         match entry {
             Entry::Gone => None,
@@ -218,13 +218,13 @@ impl Loop {
         debug_assert_eq!(watch.pending, sequence, "an entry goes with its watcher");
         watch.pending = 0;
         let watch = watchers.slots.get(id)?;
-        // What a budget, an exception or an outer run left lying must still be true.
+        // An entry that a budget, an exception or an outer run left over must still be true.
         let reported = match watchers.truth(watch) {
             Truth::Reported => reported,
             Truth::Over => return None,
             kept => {
                 let (fd, mask) = (watch.fd, watch.mask());
-                // (Asked for by its number, so not of another file that has it by now.)
+                // (`look` goes by the number, which may refer to another file by now.)
                 if !self.is_same_file(&watchers, fd).ok()? {
                     self.detach(&mut watchers, fd);
                     return None;
@@ -245,7 +245,7 @@ impl Loop {
         Some(Call::Fd(callback, fd, events))
     }
 
-    /// A callback has returned that has something rare by now: a soon-callback that was given it, or a
+    /// A callback has returned that has extras by now: a soon-callback that was given it, or a
     /// source that was ended meanwhile.
     #[cold]
     #[inline(never)]
@@ -255,7 +255,7 @@ impl Loop {
         self.end_extras(current.extras, current.arg);
     }
 
-    /// The current callback has returned (or thrown): a one-shot is finished, and so is what was ended
+    /// The current callback has returned (or thrown): finishes a one-shot, and a source that was ended
     /// meanwhile.
     #[inline]
     pub(super) fn finish_current(&self) {
@@ -313,7 +313,7 @@ impl Loop {
         }
     }
 
-    /// Is this the handle of a callback that an outer run is in the middle of?
+    /// Returns whether the callback of this handle is on the stack of an outer run.
     pub(super) fn is_on_outer_stack(&self, handle: i64) -> bool {
         self.runs.depth.get() > 1 && self.runs.outer.borrow().iter().any(|outer| outer.handle == handle)
     }

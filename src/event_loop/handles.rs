@@ -1,4 +1,4 @@
-//! What every handle can do, whatever source it names, and how sources end.
+//! The operations on handles of every kind, and how sources end.
 
 use super::{Current, Loop};
 use crate::base::slots::SlotId;
@@ -10,7 +10,7 @@ use crate::event_loop::side_table::ExtrasRef;
 use crate::event_loop::timer::State;
 use std::ffi::{CStr, c_void};
 
-/// Where a handle leads.
+/// The source that a handle names.
 enum Found {
     /// A soon-callback in the ready queue.
     Queued(u64),
@@ -48,7 +48,7 @@ impl Loop {
         found.ok_or(Error::STALE)
     }
 
-    /// The slot that a handle names, if it names that kind of source.
+    /// Returns the slot that a handle names, if it is of this kind.
     pub(super) fn slot_of(&self, handle: RawHandle, expected: Kind) -> Result<SlotId> {
         match Handle::from_raw(handle) {
             Some(Handle::Slot(kind, id)) if kind == expected => Ok(id),
@@ -60,7 +60,7 @@ impl Loop {
         self.runs.current.handle() == handle || self.is_on_outer_stack(handle)
     }
 
-    /// Changes what is remembered of a soon-callback that runs.
+    /// Calls `change` with the record of a soon-callback that runs or is handed out.
     fn with_running<T>(&self, handle: RawHandle, change: impl FnOnce(&mut Current) -> T) -> Result<T> {
         let mut current = self.runs.current.get();
         if current.handle == handle {
@@ -74,7 +74,7 @@ impl Loop {
         self.with_handed(handle, change).ok_or(Error::STALE)
     }
 
-    /// The short way of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
+    /// The fast path of [`Loop::cancel`]: an armed timer whose callback is not on the stack.
     #[inline(always)]
     pub(crate) fn cancel_fast(&self, handle: RawHandle) -> Option<()> {
         let id = Handle::slot_from_raw(Kind::Timer, handle)?;
@@ -88,7 +88,7 @@ impl Loop {
     pub fn cancel(&self, handle: RawHandle) -> Result<()> {
         self.check()?;
         let found = match Handle::slot_from_raw(Kind::Watch, handle) {
-            // Its removal finds out whether it is stale.
+            // Its removal checks whether it is stale.
             Some(id) => Found::Watch(id),
             None if self.cancel_queued(handle) => {
                 self.changed();
@@ -114,7 +114,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Ends a soon-callback. `false`: it is none that is in the ready queue.
+    /// Ends a soon-callback. Returns `false` if the handle names none in the ready queue.
     #[inline]
     fn cancel_queued(&self, handle: RawHandle) -> bool {
         let Some(Handle::Soon(sequence)) = Handle::from_raw(handle) else { return false };
@@ -152,7 +152,7 @@ impl Loop {
         }
     }
 
-    /// Frees the rare things of a source that was ended by a call: its release falls due, but not
+    /// Frees the extras of a source that was ended by a call: its release falls due, but not
     /// before its callback has returned.
     #[inline]
     pub(super) fn end_source(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) {
@@ -161,9 +161,8 @@ impl Loop {
         }
     }
 
-    /// If a callback of the source is on the stack, leaves its rare things there: they are freed after
-    /// it. Of several, after the outermost. (This needs no memory, and nobody has to look for what
-    /// may be released.)
+    /// If a callback of the source is on the stack, leaves its extras there, so that they are freed
+    /// after it; after the outermost, if there are several. (This needs no memory and no search.)
     fn leave_to_callback(&self, handle: RawHandle, extras: ExtrasRef, arg: *mut c_void) -> bool {
         let ended = Current { handle, extras, arg };
         if let Some(running) = self.runs.outer.borrow_mut().iter_mut().find(|outer| outer.handle == handle) {
@@ -177,7 +176,7 @@ impl Loop {
         is_current
     }
 
-    /// Frees the rare things of a source that has ended; its release falls due.
+    /// Frees the extras of a source that has ended; its release falls due.
     #[inline]
     pub(super) fn end_extras(&self, extras: ExtrasRef, arg: *mut c_void) {
         if extras.is_some() {
@@ -192,11 +191,12 @@ impl Loop {
         }
     }
 
-    /// Will the source's callback run, as things are? Or has its event been handed out, and stands?
+    /// Returns whether the source's callback can still run, or its event was handed out and has not been
+    /// cancelled since.
     pub fn is_active(&self, handle: RawHandle) -> Result<bool> {
         self.check()?;
         Ok(match self.find(handle) {
-            // (What is negative is an error that was passed on.)
+            // (A negative handle is an error that was passed on.)
             Err(error) if handle < 0 => return Err(error),
             Err(_) => false,
             Ok(Found::Running(handle)) => self.is_handed_out(handle),
@@ -209,7 +209,7 @@ impl Loop {
         })
     }
 
-    /// The handle of the callback that runs now.
+    /// Returns the handle of the callback that runs now, or 0.
     pub fn current(&self) -> Result<RawHandle> {
         self.check()?;
         Ok(self.runs.current.handle())
@@ -239,7 +239,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Runs `change` on the place where a source remembers its rare things.
+    /// Calls `change` with a source's reference to its extras.
     fn with_extras_ref<T>(
         &self,
         handle: RawHandle,
@@ -269,7 +269,7 @@ impl Loop {
         }
     }
 
-    /// The entry of a soon-callback; its function goes to its rare things if it has any.
+    /// Returns the entry of a soon-callback. If it has extras, its function is stored there.
     pub(super) fn soon_entry(&self, callback: Callback, extras: ExtrasRef, unref: bool) -> Entry {
         match self.sources.side_table.borrow_mut().get(extras) {
             None => Entry::Soon { callback, unref },
@@ -280,7 +280,7 @@ impl Loop {
         }
     }
 
-    /// Promises (or, with `None`, no longer promises) to release a source's argument.
+    /// Sets or, with `None`, removes the release function of a source's argument.
     pub fn set_release(&self, handle: RawHandle, release: Option<Release>) -> Result<()> {
         self.check()?;
         self.with_extras_ref(handle, |place| match release {
@@ -296,21 +296,21 @@ impl Loop {
         })
     }
 
-    /// Notes a release with a source's rare things. Nothing changes without memory.
+    /// Stores a release in a source's extras and reserves room for it. Nothing changes without memory.
     pub(super) fn promise_release(&self, place: &mut ExtrasRef, release: Release) -> Result<()> {
         let releases = &self.sources.releases;
         releases.promise()?;
         let mut side_table = self.sources.side_table.borrow_mut();
         let extras = side_table.get_or_make(place);
         if !matches!(&extras, Ok(extras) if extras.release.is_none()) {
-            // No room for it, or there was one before and its promise stands.
+            // No room for it, or there was one before, for which room is reserved.
             releases.withdraw();
         }
         extras?.release = Some(release);
         Ok(())
     }
 
-    /// Names a source, for people who look for it; `None` takes the name away.
+    /// Gives a source a name, for debugging; `None` removes the name.
     pub fn set_name(&self, handle: RawHandle, name: Option<&CStr>) -> Result<()> {
         self.check()?;
         let name = name.map(copy_of).transpose()?;
@@ -322,7 +322,7 @@ impl Loop {
         })
     }
 
-    /// Says whether a source keeps [`Loop::run`] going.
+    /// Sets whether a source keeps [`Loop::run`] going.
     pub fn set_unref(&self, handle: RawHandle, unref: bool) -> Result<()> {
         self.check()?;
         match self.find(handle)? {
@@ -351,7 +351,7 @@ impl Loop {
         }
     }
 
-    /// Ends every source there is; their releases fall due. Needs no memory.
+    /// Ends all sources; their releases fall due. Needs no memory.
     pub(super) fn end_all_sources(&self) -> Result<()> {
         while let Some((_, packed)) = self.sources.ready.pop_before(self.sources.ready.end()) {
             if let Some((extras, arg)) = packed.entry().as_soon() {
@@ -380,8 +380,8 @@ impl Loop {
         while let Some(id) =
             self.next_after(&mut from, |from| self.sources.watchers.borrow().slots.first_from(from))
         {
-            // The kernel is not told: the set is closed whole, and in a forked child it is
-            // the parent's.
+            // Not removed from the kernel's set: the set is closed as a whole, and in a forked child it
+            // is the parent's.
             self.sources.watchers.borrow_mut().free_part(id);
             let removed = self.sources.watchers.borrow_mut().remove(id);
             if let Some(watch) = removed {

@@ -1,6 +1,6 @@
-//! Hosts: between its runs, and after a flush, the loop is complete for whoever owns the
-//! main loop. What changes then reaches the kernel, the host's descriptor and its hook in
-//! the call that changes it. A loop without a host pays one branch a call, or none (`fast_path_here`).
+//! Hosts: a main loop that embeds this one. Between runs, and after a flush, each call that changes
+//! something updates the kernel and the host's descriptor and calls the wake hook before it returns.
+//! A loop without a host pays one branch a call, or none (`fast_path_here`).
 
 use super::Loop;
 use crate::error::{Error, Result};
@@ -11,31 +11,31 @@ use crate::sys::clock::Clock;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Who sees to it that the loop runs when there is something to do.
+/// What makes the loop run when there is something to do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Attendant {
     /// A run on the stack.
     Run,
-    /// Nobody: none is on the stack, or a callback has flushed or has run the loop itself.
+    /// Nothing: no run is on the stack, or a callback has flushed or has run the loop itself.
     Nobody,
-    /// Likewise, and a host is told of what changes, also by whoever brings work from another thread.
+    /// A host: as `Nobody`, but the host is notified of changes and of work from other threads.
     Host,
 }
 
-/// The host, if there is one, and what it knows.
+/// The host, if there is one, and what it was notified of.
 pub(super) struct Host {
     attendant: Cell<Attendant>,
-    /// Somebody has asked for the host's descriptor.
+    /// `loop_fd` was called.
     is_embedded: Cell<bool>,
-    /// Changed by the loop's thread alone; `Relaxed` for those that ask without being it.
+    /// Written by the loop's thread only; `Relaxed`, as other threads may read it.
     has_hook: AtomicBool,
-    /// There is something to do when the loop comes to rest: for a host, or as it is bound.
+    /// When the loop comes to rest there is more to do: it has a host, or is bound.
     acts_at_rest: Cell<bool>,
-    /// The hook of a call from C is called when the guard against bugs is left: it may throw.
+    /// In a call from C the hook is called after `guarded` has returned, because it may throw.
     defers_hook: Cell<bool>,
-    /// It is to be called after this call. As `has_hook`.
+    /// The hook has to be called after this call. `Relaxed`, as `has_hook`.
     owes_hook: AtomicBool,
-    /// What the hook knows.
+    /// The deadline and whether there was work, as of the last call of the hook.
     notified_deadline: Cell<u64>,
     notified_work: Cell<bool>,
 }
@@ -54,19 +54,19 @@ impl Host {
         }
     }
 
-    /// Returns whether no run looks after the loop.
+    /// Returns whether no run drives the loop.
     #[inline]
     pub(super) fn is_resting(&self) -> bool {
         self.attendant.get() != Attendant::Run
     }
 
-    /// Returns whether a host is to be told of changes.
+    /// Returns whether a host has to be notified of changes.
     #[inline]
     pub(super) fn is_notified(&self) -> bool {
         self.attendant.get() == Attendant::Host
     }
 
-    /// Returns whether there is one.
+    /// Returns whether there is a host.
     #[inline]
     fn is_there(&self) -> bool {
         self.is_embedded.get() || self.has_hook.load(Ordering::Relaxed)
@@ -74,22 +74,22 @@ impl Host {
 }
 
 impl Loop {
-    /// The descriptor that is readable when the loop has anything to do.
+    /// Returns the descriptor that is readable when the loop has anything to do.
     pub fn fd(&self) -> Result<i32> {
         self.check()?;
         let fd = self.kernel.poller.borrow_mut().embed()?;
         if !self.host.is_embedded.replace(true) {
             let mut watchers = self.sources.watchers.borrow_mut();
-            // The numbers may be some that the user has closed: no watcher means them any more.
+            // The new descriptors may have numbers that the user has closed: detach older watchers.
             let numbers = self.kernel.poller.borrow().host_numbers();
             numbers.into_iter().for_each(|number| self.detach(&mut watchers, number));
-            // Some may be paused that the kernel was not told of: they would wake a host.
+            // The kernel may not know of some paused watchers, which would wake the host.
             for change in watchers.registrations_to_vec()? {
                 watchers.try_again(change.fd);
             }
         }
         self.host.acts_at_rest.set(true);
-        // (With a hook it hears them already, and may have told of one.)
+        // (With a wake hook the host is notified already.)
         if self.host.attendant.get() == Attendant::Nobody {
             self.hand_over_to_host();
         }
@@ -97,7 +97,7 @@ impl Loop {
         Ok(fd)
     }
 
-    /// Nanoseconds until the loop wants to run, descriptors aside; `i64::MAX`: never.
+    /// Returns the nanoseconds until the loop has to run, not counting descriptors; `i64::MAX`: never.
     pub fn timeout(&self) -> Result<i64> {
         self.check()?;
         if self.is_work_left() {
@@ -121,14 +121,14 @@ impl Loop {
         Ok(())
     }
 
-    /// Tells `hook` of work that comes while no run is on the stack.
+    /// Sets the hook that is called when work arrives while no run is on the stack.
     pub fn set_wake_hook(&self, hook: Option<WakeHook>) -> Result<()> {
         self.check()?;
         let is_some = hook.is_some();
         self.shared.set_hook(hook)?;
         self.host.has_hook.store(is_some, Ordering::Relaxed);
         self.host.acts_at_rest.set(self.host.is_there() || self.access.bound_to.is_some());
-        // Only what comes from now on is news; and it is, whatever somebody rang for before.
+        // The new hook is called only for later work, even if a thread has rung before.
         if self.host.is_resting() && self.host.is_there() {
             self.shared.ring_again();
             self.hand_over_to_host();
@@ -138,13 +138,13 @@ impl Loop {
         self.settle()
     }
 
-    /// A sender for other threads that may outlive the loop.
+    /// Returns a sender for other threads. It may outlive the loop.
     pub fn remote(&self) -> Result<Box<Remote>> {
         self.check()?;
         Remote::new(&self.shared)
     }
 
-    /// In a forked child: the same sources with a kernel side of the child's own.
+    /// In a forked child: keeps the sources and gives them kernel objects of the child's own.
     pub fn after_fork(&self) -> Result<()> {
         if self.access.process.is_current() {
             return self.check();
@@ -159,7 +159,7 @@ impl Loop {
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         let mut registrations = watchers.registrations_to_vec()?;
-        // Another file may be behind a number by now, which nobody has asked to watch.
+        // A number may refer to another file by now, which is not watched.
         registrations.retain(|change| {
             let is_same = poller.is_inherited(*change);
             if !is_same {
@@ -172,27 +172,27 @@ impl Loop {
         self.shared.after_fork()?;
         drop((watchers, poller));
         self.access.process.adopt();
-        // Whoever rang before the fork told the parent: here nobody has been told.
+        // A ring before the fork notified the parent's host, not this one.
         if self.host.is_notified() {
             self.shared.end_run();
         }
-        // What cannot be told now (no memory) is told before the next wait.
+        // What fails now for want of memory is tried again before the next wait.
         let _ = self.settle();
         Ok(())
     }
 
-    /// A source was made or changed: if a host relies on the loop now, it is told.
+    /// A source was made or changed. If there is a host to notify, notifies it.
     #[inline]
     pub(super) fn changed(&self) {
         if self.host.is_notified() {
-            // What cannot be told now (no memory) is told before the next wait.
+            // What fails now for want of memory is tried again before the next wait.
             let _ = self.settle();
             self.call_hook_for_news();
         }
     }
 
-    /// No run looks after the loop from now on: its host does. Returns whether the hook is to be called
-    /// as soon as all is in order.
+    /// From now on the host drives the loop, not a run. Returns whether the caller must call the hook
+    /// once the loop is consistent.
     #[inline]
     pub(super) fn rest(&self) -> bool {
         if !self.host.is_resting() {
@@ -213,12 +213,12 @@ impl Loop {
         }
     }
 
-    /// A run that ends brings work to the host, no guard against bugs being on the stack.
+    /// Calls the hook at the end of a run, where `guarded` is not on the stack.
     pub(super) fn call_hook(&self) {
         self.shared.call_hook();
     }
 
-    /// A call between runs brings work to the host.
+    /// Calls the hook from a call between runs, or defers it to the end of that call.
     fn call_hook_of_call(&self) {
         match self.host.defers_hook.get() {
             true => self.host.owes_hook.store(true, Ordering::Relaxed),
@@ -226,19 +226,19 @@ impl Loop {
         }
     }
 
-    /// The loop is called from C, each time under a guard that no exception may pass: after each
-    /// call the hook is called that [`Loop::owes_hook`].
+    /// The loop is called from C, through wrappers that no exception may pass. After each call the
+    /// wrapper checks [`Loop::owes_hook`] and calls the hook outside.
     pub(crate) fn defer_hook(&self) {
         self.host.defers_hook.set(true);
     }
 
-    /// Returns whether [`Loop::call_owed_hook`] is to follow. Any thread may ask.
+    /// Returns whether [`Loop::call_owed_hook`] has to be called. Any thread.
     #[inline]
     pub(crate) fn owes_hook(&self) -> bool {
         self.host.owes_hook.load(Ordering::Relaxed)
     }
 
-    /// Calls the hook that is owed. It may throw.
+    /// Calls the deferred hook. It may throw.
     #[cold]
     pub(crate) fn call_owed_hook(&self) {
         if self.check().is_ok() && self.host.owes_hook.swap(false, Ordering::Relaxed) {
@@ -246,8 +246,8 @@ impl Loop {
         }
     }
 
-    /// From now on whoever brings work tells the host. (Nobody is told at the rest of a loop
-    /// without one: its next run looks for work before it waits.)
+    /// From now on, a thread that brings work notifies the host. (A loop without a host needs no
+    /// notification at rest: its next run checks for work before it waits.)
     fn hand_over_to_host(&self) {
         self.host.attendant.set(Attendant::Host);
         self.shared.end_run();
@@ -256,18 +256,18 @@ impl Loop {
     fn rest_with_host(&self) -> bool {
         self.hand_over_to_host();
         if !self.access.process.is_current() {
-            // A callback has forked, and this is the child: the rest is the parent's.
+            // A callback has forked, and this is the child: the loop still belongs to the parent.
             return false;
         }
-        // What cannot be told now (no memory) is told before the next wait.
+        // What fails now for want of memory is tried again before the next wait.
         let _ = self.settle();
         self.host.notified_deadline.set(self.sources.timers.borrow_mut().next());
         self.host.notified_work.set(self.is_work_left());
-        // Posts that came while the run ended, too late for it, with nobody told.
+        // Posts that arrived while the run ended have notified nobody yet.
         self.has_requests()
     }
 
-    /// A run looks after the loop again.
+    /// A run drives the loop again.
     #[inline]
     pub(super) fn stop_resting(&self) {
         match self.host.is_notified() {
@@ -283,7 +283,7 @@ impl Loop {
         self.shared.begin_run();
     }
 
-    /// Passes everything on that the host's descriptor depends on.
+    /// Updates the kernel with everything that the host's descriptor depends on.
     fn settle(&self) -> Result<()> {
         self.set_fast_path_here();
         let mut watchers = self.sources.watchers.borrow_mut();
@@ -301,12 +301,12 @@ impl Loop {
             Clock::Virtual { .. } => NEVER,
         };
         let deadline = deadline.min(poller.next_renewal());
-        // Also when the kernel has no room for a change: the host must hear of the rest, and comes to
-        // try again.
+        // Also when a change fails: the host must learn of the rest, and its next
+        // run tries again.
         poller.announce(self.is_work_left() || told.is_err(), deadline).and(told)
     }
 
-    /// Would a run that must not wait find something, descriptors aside?
+    /// Returns whether a run that does not wait would find work, not counting descriptors.
     fn is_work_left(&self) -> bool {
         if !self.sources.ready.is_empty()
             || self.has_requests()
@@ -317,16 +317,16 @@ impl Loop {
             return true;
         }
         let next = self.sources.timers.borrow_mut().next();
-        // (In real time the host's timerfd tells.)
+        // (In real time the host's timerfd reports it.)
         self.clock.is_virtual() && next != NEVER && next <= self.clock.now()
     }
 
-    /// The hook is told of work and of an earlier deadline, as far as they are news.
+    /// Calls the hook if there is new work or an earlier deadline.
     fn call_hook_for_news(&self) {
         let deadline = self.sources.timers.borrow_mut().next();
         let earlier = deadline < self.host.notified_deadline.replace(deadline);
         let work = self.is_work_left();
-        // Also when there is none any more: what comes next is news again.
+        // Stored also when there is no work any more, so that later work counts as new.
         let told = self.host.notified_work.replace(work);
         let more = work && !told;
         if earlier || more {

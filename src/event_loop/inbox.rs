@@ -337,7 +337,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&self) {
         self.inbox().posts.0.trim(0);
     }

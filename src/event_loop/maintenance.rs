@@ -1,6 +1,6 @@
-//! What is to be seen to before a wait, which is rare: events of orphans (files that were closed here
-//! and stay open elsewhere; the poller ends them), and watchers that could not be told for want of
-//! memory that their file was closed.
+//! Maintenance before a wait, which is seldom needed: events of orphans (files that were closed here
+//! and stay open elsewhere; the poller ends them), and watchers whose `LOOP_CLOSED` could not be
+//! queued for want of memory.
 
 use super::Loop;
 use crate::error::Result;
@@ -14,7 +14,7 @@ impl Loop {
         self.kernel.needs_maintenance.set(true);
     }
 
-    /// A watcher has to be told that its file was closed, and there was no memory for it.
+    /// A watcher is owed `LOOP_CLOSED`, for which there was no memory.
     #[cold]
     pub(super) fn see_owed(&self) {
         self.kernel.needs_maintenance.set(true);
@@ -42,8 +42,8 @@ impl Loop {
         ended
     }
 
-    /// A host would be woken by orphans again and again: until they can be ended, its
-    /// descriptor looks only at time.
+    /// Orphans would wake a host again and again. Until they can be ended, the host's descriptor is
+    /// muted and reports only time.
     pub(super) fn maintain_for_host(&self, watchers: &mut Watchers, poller: &mut Poller) {
         if self.kernel.needs_maintenance.get() {
             let _ = self.maintain(watchers, poller, Timeout::Poll);

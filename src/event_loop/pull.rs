@@ -1,12 +1,13 @@
 //! Pull mode: sources without a callback are handed out as plain values instead.
 //!
-//! The order is the ready queue's, for both kinds. A batch therefore ends before a
-//! callback that comes after something handed out: the user deals with that first, and
-//! the next call goes on in the same snapshot, without asking the kernel in between. It
-//! also means that nothing handed out is lost when a callback throws.
+//! The order is the ready queue's, with or without a callback. A batch therefore ends before a
+//! callback that follows an event that was handed out: the user handles the event first, and the next
+//! call goes on in the same snapshot, without polling the kernel in between. So no event that was
+//! handed out is lost when a callback throws.
 //!
-//! A one-shot that was handed out is as if its callback ran, until the next call; but it is active
-//! as long as it stands, so that a cancel by another event of the batch is seen.
+//! Until the next call, a one-shot that was handed out counts as one whose callback runs. But it is
+//! active until it is cancelled, so that the user can see whether another event of the batch has
+//! cancelled it.
 //!
 //! A hook without a callback has an entry in the queue as well, put there when its event happens.
 
@@ -24,7 +25,7 @@ use crate::event_loop::ready::Entry;
 use crate::event_loop::timer::State;
 use std::ffi::c_void;
 
-/// What a source has to say.
+/// What happened to a source.
 #[derive(Clone, Copy, Debug)]
 pub enum News {
     /// A callback of the next turn.
@@ -54,7 +55,7 @@ pub enum News {
     },
     /// A hook: a signal interrupted the wait.
     Interrupt,
-    /// No source's: the call ended before its time, with nothing to hand out.
+    /// Of no source: the call ended before its timeout, with nothing to hand out.
     Woken,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct Handed {
     soons: Vec<Soon>,
     timers: Vec<SlotId>,
     objects: Vec<SlotId>,
-    /// What an object's step has to hand out.
+    /// The event that an object's step has to hand out.
     told: Option<Pulled>,
     end: u64,
     /// A signal interrupted a wait, and there was no memory to hand that out.
@@ -133,7 +134,7 @@ impl Loop {
         let end = handed.borrow().end;
         let mut count = 0;
         while count < capacity && (count == 0 || self.is_next_pulled(end)) {
-            // For what there is, not for the caller's `capacity`, which may be any number.
+            // One at a time, since the caller's `capacity` may be any number.
             match self.guarded(|| handed.borrow_mut().reserve(1)) {
                 Err(error) if count == 0 => return Err(error),
                 Err(_) => break,
@@ -167,7 +168,7 @@ impl Loop {
         Ok(count)
     }
 
-    /// The first two lines of a turn.
+    /// The first two steps of a turn.
     fn wait_for_events(&self, capacity: usize, limit: Limit) -> Result<()> {
         self.guarded(|| {
             let watchers = self.sources.watchers.borrow().slots.len();
@@ -183,8 +184,8 @@ impl Loop {
         self.collect()
     }
 
-    /// Has a call had its time that found nothing to hand out? (With a manual clock nothing is
-    /// waited for.)
+    /// Returns whether the timeout of a call that found nothing is over. (With a manual clock no call
+    /// waits.)
     fn is_time_over(&self, limit: Limit) -> bool {
         self.clock.is_manual()
             || match limit {
@@ -221,7 +222,7 @@ impl Loop {
         }
     }
 
-    /// Is the next entry of the snapshot one without a callback?
+    /// Returns whether the next entry of the snapshot has no callback.
     fn is_next_pulled(&self, end: u64) -> bool {
         let next = self.sources.ready.peek_before(end);
         match next {
@@ -255,7 +256,7 @@ impl Loop {
         }
     }
 
-    /// Notes what was taken as handed out; gives it back if it is to be called.
+    /// Records an event as handed out. Returns the call if it has a callback.
     fn hand_out(&self, call: Call) -> std::result::Result<Pulled, Call> {
         let (arg, news) = match &call {
             Call::Plain(callback) if callback.is_pulled() => (callback.arg, News::Soon),
@@ -285,7 +286,7 @@ impl Loop {
         Ok(pulled)
     }
 
-    /// Hands out what an object has told; the room for it was made before it was taken.
+    /// Hands out an object's event; room for it was reserved before its entry was taken.
     pub(super) fn hand_out_object(&self, id: SlotId, arg: *mut c_void, told: Notice) -> Result<()> {
         let handed = self.pull.as_ref().ok_or(Error::PULL)?;
         let Notice { what, result, data } = told;
@@ -313,7 +314,7 @@ impl Loop {
         Ok(())
     }
 
-    /// A soon-callback that is handed out, to be looked at or changed.
+    /// Calls `change` with a soon-callback that is handed out.
     pub(super) fn with_handed<T>(
         &self,
         handle: RawHandle,
@@ -323,13 +324,13 @@ impl Loop {
         handed.find(handle).map(|soon| change(&mut soon.source))
     }
 
-    /// Is this a soon-callback that is handed out, and that nobody has cancelled?
+    /// Returns whether this is a soon-callback that is handed out and has not been cancelled.
     pub(super) fn is_handed_out(&self, handle: RawHandle) -> bool {
         let Some(handed) = &self.pull else { return false };
         handed.borrow_mut().find(handle).is_some_and(|soon| !soon.is_cancelled)
     }
 
-    /// Its event is void from now on; it is finished by the next call.
+    /// Marks its event as cancelled; the next call finishes it.
     pub(super) fn cancel_handed(&self, handle: RawHandle) {
         self.with_pull(|handed| {
             if let Some(soon) = handed.find(handle) {

@@ -23,7 +23,7 @@ pub enum Entry {
         callback: Callback,
         unref: bool,
     },
-    /// A soon-callback with something rare, beside which its function is kept.
+    /// A soon-callback with extras, beside which its function is kept.
     SoonWithExtras {
         extras: ExtrasRef,
         arg: *mut c_void,
@@ -160,7 +160,7 @@ impl Packed {
 
 /// An entry that has been taken, with its number.
 pub enum Next {
-    /// A soon-callback with nothing rare, and with a function: the most frequent kind by far.
+    /// A soon-callback with no extras, and with a function: the most frequent kind by far.
     PlainSoon(u64, Callable),
     Other(u64, Packed),
 }
@@ -328,7 +328,7 @@ impl Ready {
         self.ring.len() > self.unref.get()
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&self) {
         self.ring.trim(0);
     }

@@ -1,5 +1,5 @@
-//! Watching descriptors: the meeting of `watchers` (what is wanted) and `poller` (what
-//! the kernel knows).
+//! Watching descriptors: passes what the watchers ask for (`watch.rs`) to the poller, and the poller's
+//! events to the ready queue.
 
 use super::Loop;
 use crate::base::slots::SlotId;
@@ -10,19 +10,19 @@ use crate::event_loop::ready::{Entry, Ready};
 use crate::event_loop::watch::{self, CLOSED, Change, EDGE, Report, Watch, Watchers, What};
 use crate::sys::{Event, Poller, Registered, Timeout, Updated};
 
-/// What a wait brought.
+/// The result of a wait.
 pub(super) struct Asked {
-    /// Something is ready, or somebody called `wake`.
+    /// Something is ready, or `wake` was called.
     pub found: bool,
     /// A signal ended the wait.
     pub interrupted: bool,
 }
 
-/// What became of a wait's events.
+/// What became of the events of a wait.
 struct Collected {
-    /// Some were for somebody.
+    /// At least one was delivered to a watcher.
     delivered: bool,
-    /// Did all of those go into the ready queue?
+    /// Whether all of those were put into the ready queue.
     pushed: Result<()>,
 }
 
@@ -37,10 +37,10 @@ impl Loop {
         Ok(Handle::Slot(Kind::Watch, id).to_raw())
     }
 
-    /// A watcher, of a user's or of an object's.
+    /// Makes a watcher, for a user or for an object.
     #[inline(always)] // in the one place that counts
     pub(super) fn add_watch(&self, fd: i32, mask: u32, callback: FdCallback) -> Result<SlotId> {
-        // The loop's own descriptors are nobody's to watch: the number was never the user's.
+        // The loop's own descriptors cannot be watched: to the user these numbers are not open.
         let mut poller = self.kernel.poller.borrow_mut();
         if fd < 0 || poller.owns(fd) {
             return Err(Error::BAD_FD);
@@ -55,8 +55,8 @@ impl Loop {
         Ok(id)
     }
 
-    /// Tells the kernel at once: that finds out whether `fd` can be watched at all, and
-    /// whether it still is the file that older watchers of the number mean.
+    /// Registers at once: this shows whether `fd` can be watched at all, and whether it still is the
+    /// file that older watchers of the number watch.
     #[inline(always)]
     fn register(
         &self,
@@ -94,7 +94,7 @@ impl Loop {
             return Err(Error::BUSY);
         }
         if !watchers.is_registered(fd) {
-            // An orphan that has come back to its number.
+            // An orphan that was opened again under its number.
             self.detach(watchers, fd);
             let change = Change { what: What::Modify, ..addition };
             match poller.update(change)? {
@@ -106,7 +106,7 @@ impl Loop {
         Ok(())
     }
 
-    /// The file cannot be waited for.
+    /// The poller cannot watch this file.
     #[cold]
     fn watch_always(
         &self,
@@ -117,7 +117,7 @@ impl Loop {
     ) -> Result<()> {
         if mask & watch::ALWAYS == 0 {
             if watchers.is_registered(fd) {
-                // Whatever was watched under this number was closed.
+                // The file that was watched under this number was closed.
                 self.detach(watchers, fd);
             }
             return Err(Error::UNWATCHABLE);
@@ -134,13 +134,13 @@ impl Loop {
     #[cold]
     fn refuse_number(&self, watchers: &mut Watchers, fd: i32, error: Error) -> Result<()> {
         if error == Error::BAD_FD {
-            // Whatever was watched under this number was closed.
+            // The file that was watched under this number was closed.
             self.detach(watchers, fd);
         }
         Err(error)
     }
 
-    /// The short way of [`Loop::update_watch`].
+    /// The fast path of [`Loop::update_watch`].
     #[inline(always)]
     pub(crate) fn update_watch_fast(&self, handle: RawHandle, mask: u32) -> Option<()> {
         if !self.takes_fast_path() {
@@ -178,8 +178,8 @@ impl Loop {
         told
     }
 
-    /// Tells the kernel what is asked of a descriptor, whether it knows already or not. If it says
-    /// that the file is gone, that is the answer.
+    /// Updates the registration of a descriptor even if nothing changed. If the file is gone, detaches
+    /// its watchers and returns the kernel's error.
     fn apply_change_now(&self, watchers: &mut Watchers, fd: i32) -> Result<()> {
         let poller = self.kernel.poller.borrow();
         let updated = match (watchers.always_file(fd), watchers.change_now(fd)) {
@@ -206,7 +206,7 @@ impl Loop {
         }
     }
 
-    /// Takes from a watcher's ready entry what it no longer asks for.
+    /// Removes the events from a watcher's ready entry that it no longer asks for.
     fn narrow_pending(&self, watch: &mut Watch) {
         let ready = &self.sources.ready;
         let Some(Entry::Watch { id, events, unref }) = ready.get(watch.pending) else { return };
@@ -219,7 +219,7 @@ impl Loop {
         }
     }
 
-    /// A watcher's mask.
+    /// Returns a watcher's mask.
     pub fn watch_events(&self, handle: RawHandle) -> Result<u32> {
         self.check()?;
         let id = self.slot_of(handle, Kind::Watch)?;
@@ -238,16 +238,16 @@ impl Loop {
             self.sources.ready.discard(removed.pending);
         }
         if let Some(change) = removed.change {
-            // Notice by the cancel itself, since a child may hold the file. The kernel knows
-            // nothing of it any more if the descriptor was closed before.
+            // Removed in the cancel itself, since a child may hold the file. This fails if the
+            // descriptor was closed before.
             let _ = self.kernel.poller.borrow().remove(change);
         }
         self.end_source(Handle::Slot(Kind::Watch, id).to_raw(), removed.extras, removed.arg);
         Ok(())
     }
 
-    /// One call of the kernel: first it is told what changed, then it is asked.
-    #[inline(always)] // without a word about time where it only polls
+    /// Registers what changed, then polls or waits, and collects the events.
+    #[inline(always)] // removes the code for timeouts where the caller only polls
     pub(super) fn ask_kernel(&self, timeout: Timeout) -> Result<Asked> {
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
@@ -260,7 +260,7 @@ impl Loop {
         if watchers.has_changes() {
             self.apply_changes(&mut watchers, &poller, false)?;
             if !self.sources.ready.is_empty() {
-                // Somebody is told that a file was closed.
+                // A watcher gets CLOSED.
                 timeout = Timeout::Poll;
             }
         }
@@ -283,7 +283,7 @@ impl Loop {
         Ok(Asked { found, interrupted })
     }
 
-    /// The wake-up that this call has heard of is for the next one.
+    /// The wait failed: a wake-up that it has consumed is kept for the next one.
     #[cold]
     fn failed_to_ask(&self, woken: bool, error: Error) -> Error {
         if woken {
@@ -292,12 +292,12 @@ impl Loop {
         error
     }
 
-    /// Passes on what changed since the last wait; `all`: pauses, too.
+    /// Registers what changed since the last wait; `all`: also lazy pauses.
     pub(super) fn apply_changes(&self, watchers: &mut Watchers, poller: &Poller, all: bool) -> Result<()> {
         while let Some(change) = watchers.next_change(all) {
             match poller.update(change) {
                 Ok(Updated::Done) => watchers.set_registered(change),
-                // Whoever watched the old file is silent.
+                // The watchers of the old file are detached.
                 Ok(Updated::Gone(_)) => self.detach(watchers, change.fd),
                 Err(error) => {
                     watchers.try_again(change.fd);
@@ -316,8 +316,8 @@ impl Loop {
         }
     }
 
-    /// A watcher's file is gone: what it has in the ready queue is void, and it is told so if it
-    /// asks for that.
+    /// A watcher's file is gone: discards its entry in the ready queue, and queues CLOSED if it asks for
+    /// that.
     #[cold]
     pub(super) fn end_events_of(&self, id: SlotId, watch: &mut Watch) -> Result<()> {
         let pending = std::mem::take(&mut watch.pending);
@@ -331,7 +331,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Returns whether a number still means the file that is watched under it.
+    /// Returns whether a number still refers to the file that is watched under it.
     pub(super) fn is_same_file(&self, watchers: &Watchers, fd: i32) -> Result<bool> {
         let poller = self.kernel.poller.borrow();
         match (watchers.registration(fd), watchers.always_file(fd)) {
@@ -341,7 +341,7 @@ impl Loop {
         }
     }
 
-    /// Puts what the kernel found into the ready queue. Was there anything for anybody?
+    /// Puts the poller's events into the ready queue. Returns whether any was delivered to a watcher.
     #[inline(never)]
     fn collect_events(&self, watchers: &mut Watchers, poller: &Poller) -> Result<bool> {
         let mut collected = Collected { delivered: false, pushed: Ok(()) };
@@ -361,7 +361,7 @@ impl Loop {
             collected.delivered = true;
         }
         match collected.pushed {
-            // What did fit runs first; the kernel reports the rest again.
+            // What was queued runs first; the kernel reports the rest again.
             Err(error) if ready.is_empty() => Err(error),
             _ => Ok(collected.delivered),
         }
@@ -377,7 +377,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Any event, whatever there is to do about it.
+    /// The slow path of [`Loop::collect_events`], for one event.
     #[inline(never)]
     fn collect_event(
         &self,
@@ -411,7 +411,7 @@ impl Loop {
     }
 }
 
-/// Puts an event into the queue; what the watcher has there already is brought up to date.
+/// Puts an event into the ready queue, or updates the entry that the watcher has there already.
 #[inline]
 fn push_event(ready: &Ready, id: SlotId, watch: &mut Watch, share: u32) -> Result<()> {
     if watch.pending != 0 && renew_event(ready, id, watch, share) {

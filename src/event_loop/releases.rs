@@ -1,7 +1,7 @@
 //! Releases that are due: arguments whose sources have ended.
 //!
-//! A release function promised to a source must be called even when there is no
-//! memory left, so room for it is made when it is promised.
+//! A release function must be called even when there is no memory left, so `promise` reserves room
+//! for it when it is set.
 
 use crate::base::ring::Ring;
 use crate::error::Result;
@@ -26,7 +26,7 @@ impl Releases {
         Ok(())
     }
 
-    /// The release was taken back from its source.
+    /// The source no longer has a release.
     pub fn withdraw(&self) {
         self.promised.set(self.promised.get() - 1);
     }
@@ -34,7 +34,7 @@ impl Releases {
     /// The source has ended: its release is due.
     pub fn fall_due(&self, release: Release, arg: *mut c_void) {
         self.promised.set(self.promised.get() - 1);
-        // (No panic, in which the host would die for want of memory.)
+        // (No panic here: without memory a panic would abort the process.)
         let pushed = self.due.push(Some((release, arg)));
         debug_assert!(pushed.is_ok(), "room was made when the release was promised");
     }
@@ -48,7 +48,7 @@ impl Releases {
         self.due.pop().flatten()
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&self) {
         self.due.trim(self.promised.get());
     }

@@ -1,7 +1,7 @@
 //! Runs and turns.
 //!
-//! A run is a guard on the stack: whatever has to be put in order when it ends is done when
-//! it is dropped, also when an exception passes through. A turn is three lines.
+//! A run is a guard on the stack: its destructor puts the loop in order when the run ends, also when
+//! an exception passes through. A turn is wait, collect, run.
 
 use super::Loop;
 use super::wait::Limit;
@@ -13,7 +13,7 @@ use crate::sys::thread;
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering;
 
-/// No more runs than this are nested, so that the stack does not end before the patience.
+/// The most runs that may be nested: a limit before the stack overflows.
 const MAX_NESTED_RUNS: u32 = 1_000;
 
 /// Why a run ended.
@@ -33,10 +33,10 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     #[inline(always)]
     pub(super) fn begin(on: &'a Loop) -> Result<Run<'a>> {
-        // (Only this thread may look at the depth: that comes first.)
+        // (Only the loop's thread may read the depth: the fast path is checked first.)
         match on.takes_fast_path() && on.runs.depth.get() == 0 {
-            // It is nobody's. (No exchange: that two threads do not begin
-            // at once is up to them, and it would cost as much as ten callbacks.)
+            // The loop has no owner. (No atomic exchange: users must not start runs in two threads at
+            // once, and an exchange would cost as much as several callbacks.)
             true => on.access.owner.store(thread::current(), Ordering::Relaxed),
             false => on.begin_otherwise()?,
         }
@@ -53,7 +53,7 @@ impl<'a> Run<'a> {
 }
 
 impl Run<'_> {
-    /// The run returns, and no exception passes: the usual end, in line with it.
+    /// The run returns and no exception passes: the usual end, inlined.
     #[inline(always)]
     fn end(self) {
         ManuallyDrop::new(self).put_in_order();
@@ -68,8 +68,8 @@ impl Run<'_> {
         }
         on.runs.depth.set(depth);
         on.runs.now.set(0);
-        // Also in a callback: whoever has run the loop there may wait for its descriptor. And anew, even
-        // if a callback of the last turn has flushed: the host was told then.
+        // Also in a nested run: a dialog's main loop may wait for the descriptor. And again even if a
+        // callback of the last turn has flushed: the host must be notified of what changed since.
         let owes_hook = on.rest();
         if depth > 0 {
             on.go_on_outside(depth);
@@ -119,8 +119,8 @@ impl Loop {
         }
     }
 
-    /// One turn that waits at the longest for `timeout` nanoseconds (`None`: without
-    /// limit). How many callbacks ran?
+    /// Runs one turn, which waits for at most `timeout` nanoseconds (`None`: without limit). Returns
+    /// the number of callbacks that ran.
     pub fn run_once(&self, timeout: Option<u64>) -> Result<u64> {
         let run = self.begin_pushed_run()?;
         let count = self.turn(self.limit(timeout), None)?;
@@ -129,8 +129,8 @@ impl Loop {
         Ok(count)
     }
 
-    /// Turns that never wait, until nothing is ready or `budget` nanoseconds are over.
-    /// How many callbacks ran?
+    /// Runs turns that never wait, until nothing is ready or `budget` nanoseconds have passed. Returns
+    /// the number of callbacks that ran.
     pub fn run_ready(&self, budget: u64) -> Result<u64> {
         let run = self.begin_pushed_run()?;
         let deadline = clock::monotonic().saturating_add(budget);
@@ -156,14 +156,14 @@ impl Loop {
     #[inline(always)]
     fn begin_pushed_run(&self) -> Result<Run<'_>> {
         match self.pull {
-            // A run of a wrong thread, or of a closed loop, says so first.
+            // The error of a wrong thread or of a closed loop comes first.
             Some(_) => self.check().and(Err(Error::PULL)),
             None => Run::begin(self),
         }
     }
 
-    /// A run that is nested, or the first by this thread, or that ends the rest with a host or of
-    /// a bound loop; or that may not be.
+    /// The slow path of [`Run::begin`]: the run is nested, the first in this thread, of a loop with a
+    /// host or bound to a thread, or not allowed.
     #[inline(never)]
     fn begin_otherwise(&self) -> Result<()> {
         self.check()?;
@@ -175,7 +175,7 @@ impl Loop {
             try_push(&mut self.runs.outer.borrow_mut(), self.runs.current.get())?;
             self.runs.current.clear();
             if self.runs.stops_up_to.get() >= depth {
-                // Those outside end. This one has begun since.
+                // `stop_all` was for the outer runs: this one has begun since.
                 self.shared.take_stop_all();
             }
         }
@@ -184,7 +184,7 @@ impl Loop {
         Ok(())
     }
 
-    /// A nested run is over: those outside are `depth`.
+    /// A nested run is over: `depth` outer runs are left.
     #[inline(never)]
     fn go_on_outside(&self, depth: u32) {
         if let Some(outer) = self.runs.outer.borrow_mut().pop() {
@@ -195,14 +195,14 @@ impl Loop {
         }
     }
 
-    /// Returns whether the innermost run is to end, and uses the request up as far as it is for this
+    /// Returns whether the innermost run has to end, and clears the request as far as it is for this
     /// run.
     #[cold]
     fn take_stop(&self) -> bool {
         let asked = self.shared.take_stop();
         let outside = self.runs.depth.get() - 1;
         if asked == Stop::All {
-            // The next one outside sees it between its turns.
+            // The next outer run sees it between its turns.
             self.runs.stops_up_to.set(outside);
             if outside > 0 {
                 self.shared.ask_to_stop_all();
@@ -211,16 +211,16 @@ impl Loop {
         asked != Stop::No
     }
 
-    /// Returns whether anything has been asked for that the next run has to look after. (Not a request
-    /// to stop that only those are to hear that are on the stack.)
+    /// Returns whether there are requests for the next run. (Not a `stop_all` that is only for the runs
+    /// on the stack.)
     pub(super) fn has_requests(&self) -> bool {
         let depth = self.runs.depth.get();
         let is_for_outside = depth > 0 && self.runs.stops_up_to.get() >= depth;
         self.shared.has_something(if is_for_outside { Stop::One } else { Stop::All })
     }
 
-    /// An exception passes: its callback is finished. It ends the run, as the stop would have
-    /// that was asked for in it.
+    /// An exception passes: finishes its callback. The exception ends the run, so a request to stop that
+    /// was made for it is cleared.
     #[cold]
     fn finish_thrown(&self) {
         self.finish_current();
@@ -229,13 +229,13 @@ impl Loop {
         }
     }
 
-    /// Between turns: is the innermost run over?
+    /// Between turns: returns whether the innermost run is over.
     #[inline(always)]
     pub(super) fn is_over(&self, _run: &Run<'_>, count: u64) -> Result<bool> {
         if !self.sources.releases.is_empty() {
             self.between_turns()?;
         }
-        // (Whether a callback has forked is looked at after each.)
+        // (A fork is checked for after each callback.)
         let owner = self.access.owner.load(Ordering::Relaxed);
         if owner != thread::current() {
             return Err(self.refusal(owner));
@@ -246,8 +246,8 @@ impl Loop {
         Ok(self.clock.is_manual() && count == 0 && self.sources.ready.is_empty())
     }
 
-    /// The boundary of a run where releases are made, also of a nested one: a dialog may last. (Not of
-    /// a run in which the loop was freed: then they wait for the end of the outermost.)
+    /// Makes the releases that are due, also in a nested run, since a dialog may last. (If the loop was
+    /// freed in a run, its releases wait for the end of the outermost run.)
     #[inline]
     pub(super) fn between_turns(&self) -> Result<()> {
         if !self.sources.releases.is_empty() && !self.is_closed() {
@@ -257,7 +257,7 @@ impl Loop {
         self.check()
     }
 
-    /// One turn. The design's three lines.
+    /// One turn. Returns the number of callbacks that ran.
     #[inline(always)]
     fn turn(&self, limit: Limit, deadline: Option<u64>) -> Result<u64> {
         self.wait(limit)?;

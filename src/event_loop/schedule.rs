@@ -21,7 +21,7 @@ impl Loop {
         Ok(Handle::Soon(sequence).to_raw())
     }
 
-    /// The short way of [`Loop::call_soon`].
+    /// The fast path of [`Loop::call_soon`].
     #[inline(always)]
     pub(crate) fn call_soon_fast(&self, callback: Callback) -> Option<RawHandle> {
         if !self.takes_fast_path() {
@@ -48,13 +48,13 @@ impl Loop {
         self.add_timer(deadline, callback)
     }
 
-    /// The short way of [`Loop::call_at`].
+    /// The fast path of [`Loop::call_at`].
     #[inline(always)]
     pub(crate) fn call_at_fast(&self, deadline: u64, callback: Callback) -> Option<RawHandle> {
         self.add_timer_fast(|| deadline, callback)
     }
 
-    /// The short way of [`Loop::call_later`].
+    /// The fast path of [`Loop::call_later`].
     #[inline(always)]
     pub(crate) fn call_later_fast(&self, delay: u64, callback: Callback) -> Option<RawHandle> {
         self.add_timer_fast(|| self.clock.now().saturating_add(delay), callback)
@@ -119,13 +119,13 @@ impl Loop {
         self.set_deadline(handle, deadline)
     }
 
-    /// The short way of [`Loop::reschedule_at`].
+    /// The fast path of [`Loop::reschedule_at`].
     #[inline(always)]
     pub(crate) fn reschedule_at_fast(&self, handle: RawHandle, deadline: u64) -> Option<()> {
         self.restart_fast(handle, || deadline)
     }
 
-    /// The short way of [`Loop::reschedule`].
+    /// The fast path of [`Loop::reschedule`].
     #[inline(always)]
     pub(crate) fn reschedule_fast(&self, handle: RawHandle, delay: u64) -> Option<()> {
         self.restart_fast(handle, || self.clock.now().saturating_add(delay))

@@ -1,18 +1,18 @@
-//! Side table of what few sources have: a release function, a name, a period. The function of
-//! a soon-callback moves here when it gets one of them.
+//! The side table of extras, which few sources have: a release function, a name, a period. The
+//! function of a soon-callback moves here when it gets one of them.
 //!
-//! A source holds a [`ExtrasRef`], four bytes, so that the many that have nothing of
-//! the kind pay nothing more. The table is made of slots: no hashing, no stall.
+//! A source holds an [`ExtrasRef`] of four bytes; sources without extras need no more memory. The
+//! table is made of slots: no hashing, no rehash that stalls a call.
 
 use crate::base::slots::Slots;
 use crate::error::Result;
 use crate::event_loop::callback::{Callback, Release, TickCallback};
 use std::ffi::{CStr, c_void};
 
-/// What happens to the ticks that a periodic timer could not make in time.
+/// What happens to the ticks that a periodic timer has missed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Missed {
-    /// Skip them, and tell how many intervals the call stands for.
+    /// Skip them, and pass the number of intervals to the callback.
     Skip,
     /// Run them all, one a turn.
     Run,
@@ -28,7 +28,7 @@ pub struct Period {
     pub missed: Missed,
 }
 
-/// The rare things of one source.
+/// The extras of one source.
 #[derive(Default)]
 pub struct Extras {
     pub release: Option<Release>,
@@ -38,7 +38,7 @@ pub struct Extras {
     pub soon: Option<Callback>,
 }
 
-/// Where a source's rare things are, if it has any: their slot and 1.
+/// A reference to a source's extras: their slot plus 1, or 0.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct ExtrasRef(u32);
 
@@ -65,8 +65,8 @@ impl ExtrasRef {
 
 pub struct SideTable {
     slots: Slots<Extras>,
-    /// What the timers of objects have, all of them the same: nothing. It keeps users away from
-    /// them, and stays when one of them ends.
+    /// The extras of the timers of all objects: one empty entry. It keeps these timers off the fast
+    /// paths, and stays when one of them ends.
     of_parts: ExtrasRef,
 }
 
@@ -75,7 +75,7 @@ impl SideTable {
         SideTable { slots: Slots::new(), of_parts: ExtrasRef::NONE }
     }
 
-    /// The rare things of a source, made empty if it had none.
+    /// Returns the extras of a source; makes empty ones if it has none.
     pub fn get_or_make(&mut self, place: &mut ExtrasRef) -> Result<&mut Extras> {
         if !place.is_some() {
             *place = ExtrasRef(self.slots.insert(Extras::default())?.index + 1);
@@ -83,7 +83,7 @@ impl SideTable {
         Ok(self.slots.at(place.index()))
     }
 
-    /// The rare things of all parts of objects.
+    /// The extras of all parts of objects.
     pub fn of_parts(&mut self) -> Result<ExtrasRef> {
         let mut place = self.of_parts;
         self.get_or_make(&mut place)?;
@@ -101,14 +101,14 @@ impl SideTable {
         self.get(place)?.period
     }
 
-    /// The soon-callback in the ready queue with these rare things and this argument.
+    /// The soon-callback in the ready queue with these extras and this argument.
     pub fn soon(&mut self, place: ExtrasRef, arg: *mut c_void) -> Option<Callback> {
         let mut callback = self.get(place)?.soon?;
         callback.arg = arg;
         Some(callback)
     }
 
-    /// Takes the rare things of a source that ends.
+    /// Takes the extras of a source that ends.
     pub fn take(&mut self, place: ExtrasRef) -> Option<Extras> {
         if !place.is_some() || place == self.of_parts {
             return None;

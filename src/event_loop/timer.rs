@@ -31,7 +31,7 @@ pub enum State {
 struct Word(u64);
 
 /// What the wheel looks at. 28 bytes: with the generation of its slot two timers are in a line of
-/// the cache.
+/// The cache.
 #[derive(Clone, Copy)]
 pub struct Timer {
     deadline: Word,
@@ -47,7 +47,7 @@ pub struct Timer {
 const STATE: u8 = 3;
 /// Does not keep `loop_run` going.
 const UNREF: u8 = 4;
-/// Has rare things.
+/// Has extras.
 const EXTRAS: u8 = 8;
 /// Belongs to an object: its handle is nobody's.
 const PART: u8 = 16;
@@ -59,7 +59,7 @@ const MANY: usize = 10_000;
 #[derive(Clone, Copy)]
 #[repr(Rust, packed(4))]
 pub struct Rest {
-    /// Not used by a periodic timer, which has a period among its rare things.
+    /// Not used by a periodic timer, which has a period among its extras.
     callback: Callback,
     extras: ExtrasRef,
 }
@@ -309,7 +309,7 @@ impl Timers {
         self.slots.len() >= MANY
     }
 
-    /// The callback of a timer that is ready, if nothing rare hangs on it. It is idle then.
+    /// The callback of a timer that is ready, if no extras hangs on it. It is idle then.
     #[inline]
     pub fn take_plain(&mut self, id: SlotId) -> Option<Callback> {
         let timer = self.slots.get_mut(id).filter(|timer| timer.status & EXTRAS == 0)?;
@@ -317,7 +317,7 @@ impl Timers {
         Some(self.slots.other(id.index).callback)
     }
 
-    /// Ends a timer whose callback has run, if it is idle and nothing rare hangs on it.
+    /// Ends a timer whose callback has run, if it is idle and no extras hangs on it.
     #[inline]
     pub fn end_plain(&mut self, id: SlotId) -> bool {
         let takes_fast_path = |timer: &Timer| timer.status & (STATE | EXTRAS) == State::Idle as u8;
@@ -334,7 +334,7 @@ impl Timers {
         self.remove(id)
     }
 
-    /// Ends a timer; its rare things and its argument are left to the caller. `None`: stale.
+    /// Ends a timer; its extras and its argument are left to the caller. `None`: stale.
     pub fn remove(&mut self, id: SlotId) -> Option<(ExtrasRef, *mut c_void)> {
         self.disarm(id);
         self.slots.remove(id)?;
@@ -396,7 +396,7 @@ impl Timers {
         self.armed > self.armed_unref
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&mut self) {
         self.slots.trim();
     }

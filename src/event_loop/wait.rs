@@ -1,4 +1,4 @@
-//! Waiting and collecting: the first two lines of a turn.
+//! Waiting and collecting: the first two steps of a turn.
 
 use super::Loop;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::event_loop::timer::NEVER;
 use crate::sys::Timeout;
 use crate::sys::clock;
 
-/// After so many turns memory is looked through for what can be given back.
+/// Unused memory is freed once in so many turns.
 const TURNS_OF_A_PERIOD: u32 = 64;
 
 /// How long a turn may wait.
@@ -20,11 +20,11 @@ pub(super) enum Limit {
     /// Until this time on the loop's clock.
     Until(u64),
     Forever,
-    /// As long as anything is left that could ever run: a hook may cancel the last of it.
+    /// While any source could still run. (A hook may cancel the last one.)
     WhileWork,
 }
 
-/// How to ask the kernel.
+/// How to wait in the kernel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Plan {
     Poll,
@@ -60,7 +60,7 @@ impl Loop {
         }
     }
 
-    /// The short way of [`Loop::wait_in_kernel`]: there is nothing to plan.
+    /// The fast path of [`Loop::wait_in_kernel`], for a poll without hooks.
     #[inline(never)] // the turns that skip it stay small
     fn poll_kernel(&self) -> Result<()> {
         self.guarded(|| self.ask_kernel(Timeout::Poll))?;
@@ -74,7 +74,7 @@ impl Loop {
             let is_hooked = !self.sources.hooks.borrow().is_all_empty();
             if is_hooked {
                 self.call_hooks(When::BeforeWait)?;
-                // What the hook has cancelled is released before a wait that may be long.
+                // Sources that the hook has cancelled are released before a wait that may be long.
                 self.between_turns()?;
             }
             let mut plan = self.guarded(|| self.plan(limit))?;
@@ -96,15 +96,15 @@ impl Loop {
                 self.call_hooks(When::AfterWait)?;
                 self.between_turns()?;
             }
-            // A wait that ended early, with nothing to show for it, goes on.
+            // A wait that ended early and found nothing goes on.
             if asked.found || limit == Limit::Poll || self.guarded(|| self.is_wait_over(limit))? {
                 return Ok(());
             }
         }
     }
 
-    /// While callbacks stay ready, the kernel is asked once in a while only: a system
-    /// call costs more than twenty callbacks.
+    /// Returns whether this turn may skip the system call. While callbacks stay ready, the kernel is
+    /// polled only at intervals, because a system call costs as much as many callbacks.
     #[inline]
     fn may_skip_the_kernel(&self) -> bool {
         if self.sources.ready.is_empty() {
@@ -123,7 +123,7 @@ impl Loop {
         false
     }
 
-    /// How to wait, as things are after the hooks for this.
+    /// Calls the idle hooks, and then returns how to wait.
     #[cold]
     fn plan_when_idle(&self, limit: Limit) -> Result<Plan> {
         self.call_hooks(When::WhenIdle)?;
@@ -131,7 +131,7 @@ impl Loop {
         self.guarded(|| self.plan(limit))
     }
 
-    /// How to wait, as things are now.
+    /// Returns how to wait.
     #[inline(always)]
     fn plan(&self, limit: Limit) -> Result<Plan> {
         match limit {
@@ -157,7 +157,8 @@ impl Loop {
             Limit::Until(time) => next.min(time),
             _ => next,
         };
-        // Descriptors that are waited for live in real time; but a limit ends even where time does.
+        // A virtual clock does not jump while descriptors are watched, since they need real time. But a
+        // wait with a limit always ends.
         let is_limited = matches!(limit, Limit::Until(_));
         Ok(match self.clock.is_virtual() {
             true if is_limited => Plan::Jump(until),
@@ -171,22 +172,22 @@ impl Loop {
         })
     }
 
-    /// After a wait that found nothing: is it over all the same?
+    /// After a wait that found nothing: returns whether it is over nevertheless.
     fn is_wait_over(&self, limit: Limit) -> Result<bool> {
         self.collect_timers()?;
         if !self.sources.ready.is_empty() || self.shared.is_stopping() || self.has_posts() {
             return Ok(true);
         }
         Ok(match limit {
-            Limit::Poll => true, // (asked for by nobody)
+            Limit::Poll => true, // (not reached: the caller handles a poll)
             Limit::Until(time) => self.clock.is_manual() || self.turn_now() >= time,
             Limit::Forever => self.clock.is_manual(),
             Limit::WhileWork => self.clock.is_manual() || !self.is_kept_going(),
         })
     }
 
-    /// Puts what became ready meanwhile into the ready queue: descriptors have been
-    /// collected with the wait, now due timers, then posts.
+    /// Puts due timers and then posts into the ready queue. The events of descriptors are there
+    /// already, from the wait.
     #[inline(always)]
     pub(super) fn collect(&self) -> Result<()> {
         let turns = self.runs.turns.get().wrapping_add(1);
@@ -208,7 +209,8 @@ impl Loop {
         Ok(())
     }
 
-    /// (No panic: what is borrowed, by a bug, is looked at again by those who are guarded.)
+    /// Returns whether a timer may be armed. (Must not panic: if a bug has left the timers borrowed, the
+    /// guarded code finds out.)
     #[inline(always)]
     fn has_timers(&self) -> bool {
         !self.sources.timers.try_borrow().is_ok_and(|timers| timers.next_at_least() == NEVER)
@@ -228,7 +230,7 @@ impl Loop {
         timers.collect(self.turn_now(), |id, timer| ready.push(Entry::Timer { id, unref: timer.is_unref() }))
     }
 
-    /// Posts that are not in the ready queue yet; some of them for lack of memory, perhaps.
+    /// Returns whether there are posts that are not in the ready queue yet.
     #[inline]
     fn has_posts(&self) -> bool {
         self.shared.has_posts() || !self.sources.incoming.0.is_empty()
@@ -237,8 +239,8 @@ impl Loop {
     #[inline(never)]
     fn collect_posts(&self) -> Result<()> {
         let incoming = &self.sources.incoming;
-        // Once a turn: threads that post all the time do not keep it from going on. (What a
-        // lack of memory left here comes first, and alone.)
+        // Once a turn, so that threads that post all the time cannot prolong it. (If a lack of memory
+        // left posts here, the turn takes only those.)
         if incoming.0.is_empty() {
             self.shared.take_posts(incoming);
         }
@@ -253,7 +255,7 @@ impl Loop {
         Ok(())
     }
 
-    /// One post into the ready queue; nothing changes when there is no memory.
+    /// Puts one post into the ready queue. Nothing changes if there is no memory.
     fn accept(&self, Post { callback, release }: Post) -> Result<()> {
         let mut extras = ExtrasRef::NONE;
         if let Some(release) = release {

@@ -1,19 +1,18 @@
-//! Watchers of file descriptors, and what the kernel is told about them.
+//! Watchers of file descriptors, and the registrations that the kernel has for them.
 //!
 //! Any number of watchers share one descriptor: the kernel holds one registration
 //! with the union of their masks. Changes only mark the descriptor as *changed*;
-//! before the next wait [`Watchers::next_change`] says what the kernel has to be told,
+//! before the next wait [`Watchers::next_change`] returns what has to be registered,
 //! so a change undone in between costs nothing. This file makes no system call.
 //!
-//! A registration carries a *generation*: an event with another generation than the
-//! descriptor's present one comes from a file that was closed here and lives on in a
-//! duplicate (an *orphan*).
+//! A registration carries a *generation*. If an event's generation is not the descriptor's current
+//! one, the event comes from an *orphan*: a file that was closed here and stays open in a duplicate.
 //!
-//! Pausing is lazy: the kernel hears of a descriptor on which nothing waits any more only
-//! when an event arrives that nobody wants. Then it is to look for nothing, and for
-//! edges only, since a hang-up is reported for a mask of 0 as well. (One that waits to write
-//! would be told at once that it can, so that is told eagerly.) The registration stays, so that
-//! the kernel can always say whether the number is still the same file.
+//! Pausing is lazy: when all watchers of a descriptor are paused, its registration changes only
+//! once an unwanted event arrives. The mask then becomes 0, edge-triggered, because a hang-up is
+//! reported for a mask of 0 as well. (If the mask has WRITABLE, an unwanted event would come at once,
+//! so the registration changes before the next wait.) The registration stays, so that the kernel
+//! can always tell whether the number still refers to the same file.
 
 use crate::base::memory::Sparse;
 use crate::base::slots::{BLOCK, SlotId, Slots};
@@ -25,37 +24,37 @@ use std::ffi::c_void;
 pub use crate::sys::{Change, EDGE, EVENTS, FileId, What};
 use crate::sys::{ERROR, HANGUP, READABLE, WRITABLE};
 
-/// The library has found out that the file was closed; told once.
+/// The library has found that the file was closed; reported once.
 pub const CLOSED: u32 = 64;
 pub const ONESHOT: u32 = 512;
 pub const ALWAYS: u32 = 1024;
-/// An update tells the kernel at once. No watcher has it in its mask.
+/// The update is made in the call. Never part of a watcher's mask.
 pub const NOW: u32 = 2048;
 
 /// The bits that a mask may have.
 pub const MASK: u32 = EVENTS | CLOSED | EDGE | ONESHOT | ALWAYS;
 
-/// In a watcher's state, above its mask: it does not keep `loop_run` going.
+/// A flag in a watcher's state, above its mask: it does not keep `loop_run` going.
 const UNREF: u32 = 1 << 16;
-/// Likewise: its file is known to be closed, and it is silent until it is cancelled.
+/// Likewise: its file is known to be closed, and it gets no events until it is cancelled.
 const DETACHED: u32 = 1 << 17;
-/// Likewise: it is to be told CLOSED, and there was no memory for it.
+/// Likewise: CLOSED has to be reported to it, and there was no memory for that.
 const OWED: u32 = 1 << 18;
-/// It belongs to an object: its handle is nobody's. (So no update has the short way.)
+/// Likewise: it belongs to an object, and no user has its handle. (Updates take the slow path.)
 const PART: u32 = 1 << 19;
 
 /// The end of a list of watchers.
 const NONE: u32 = u32::MAX;
-/// The end of the list of changed descriptors, and what one that is not in it has.
+/// The end of the list of changed descriptors, and the link of a descriptor that is not in the list.
 const LAST: i32 = -1;
 const UNCHANGED: i32 = -2;
 
 pub struct Watch {
     pub callback: FdCallback,
     pub fd: i32,
-    /// The mask, UNREF, DETACHED and PART: one comparison tells that there is none but events.
+    /// The mask and the flags above it: one comparison shows that only event bits are set.
     state: u32,
-    /// In its descriptor's list; of the first, this is the last. NONE: it is alone.
+    /// In its descriptor's list; the first watcher's `previous` is the last one. NONE: it is alone.
     previous: u32,
     next: u32,
     /// Its entry in the ready queue, or 0.
@@ -86,7 +85,7 @@ impl Watch {
         self.state & flag != 0
     }
 
-    /// What is asked for, with its flags; 0 when paused.
+    /// Returns the events that it asks for, with the flags; 0 if it is paused.
     #[inline]
     pub fn mask(&self) -> u32 {
         self.state & MASK
@@ -97,7 +96,7 @@ impl Watch {
         self.is(UNREF)
     }
 
-    /// Does it belong to an object?
+    /// Returns whether it belongs to an object.
     pub fn is_part(&self) -> bool {
         self.is(PART)
     }
@@ -106,12 +105,12 @@ impl Watch {
         self.is(DETACHED)
     }
 
-    /// Does it wait for something, and keep `loop_run` going?
+    /// Returns whether it waits for events and keeps `loop_run` going.
     fn is_waiting(&self) -> bool {
         self.is(EVENTS) && !self.is(UNREF | DETACHED)
     }
 
-    /// What of `reported` this watcher is to be told.
+    /// Returns the part of `reported` that this watcher gets.
     #[inline]
     pub fn share_of(&self, reported: u32) -> u32 {
         let ended = reported & (HANGUP | ERROR);
@@ -120,48 +119,48 @@ impl Watch {
             return reported & self.state;
         }
         match self.is(EVENTS) {
-            // They make read and write answer at once, which tells the reason.
+            // Then read and write return at once, with the reason.
             true => (reported | READABLE | WRITABLE) & self.state & EVENTS | ended,
             false => 0,
         }
     }
 }
 
-/// A watcher that is ready once every turn, as long as its number means this file.
+/// A watcher that is ready once every turn, as long as its number refers to this file.
 #[derive(Clone, Copy)]
 struct Always {
     id: SlotId,
     file: FileId,
 }
 
-/// Is a watcher's report still true?
+/// Whether a watcher's report is still true.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Truth {
-    /// The last poll has told it.
+    /// The last poll reported it.
     Reported,
-    /// The last poll would have told it again.
+    /// The last poll would have reported it again, and did not.
     Over,
-    /// An edge that an earlier poll has told: true if the number still means the same file.
+    /// An edge from an earlier poll: true if the number still refers to the same file.
     Kept,
-    /// An earlier poll has told it, and the last one did not get so far.
+    /// From an earlier poll, and the last poll did not report all that was ready.
     Unknown,
 }
 
-/// What is known about one descriptor number: 16 bytes, so that a watcher takes few.
+/// The state of one descriptor number: small, since the table has one for each number in use.
 #[derive(Clone)]
 struct Fd {
     first: u32,
     generation: u32,
-    /// The list of those whose masks changed since the kernel was told goes on here.
+    /// The next in the list of changed descriptors.
     next_changed: i32,
-    /// The events that the kernel looks for, if REGISTERED, and the flags below.
+    /// The registered events, if REGISTERED, and the flags below.
     state: u16,
-    /// Counts its reports since the last update from NO_REPORTS, to ask once in a while whether the
-    /// file is still open: one that was closed, and lives on in a duplicate, is reported for ever.
+    /// Counts its reports since the last update, starting from NO_REPORTS. At intervals the kernel is
+    /// asked whether the file is still open, since an orphan is reported for ever.
     reports: u16,
 }
 
-/// So that the 16th report makes 256 and a check is due. `AFTER_FIRST_CHECK` then makes up for it.
+/// The 16th report makes this 256, and a check is due. `AFTER_FIRST_CHECK` then corrects the count.
 const NO_REPORTS: u16 = 256 - 16;
 const FIRST_CHECK: u16 = 256;
 const AFTER_FIRST_CHECK: u16 = 256 + 16;
@@ -169,9 +168,9 @@ const AFTER_FIRST_CHECK: u16 = 256 + 16;
 /// The kernel's part of a descriptor's state.
 const KERNEL: u16 = (EVENTS | EDGE) as u16;
 const REGISTERED: u16 = 1 << 9;
-/// An event came that nobody wants.
+/// An event arrived that no watcher wants.
 const UNWANTED: u16 = 1 << 10;
-/// Tell the kernel even if nothing changed: that re-arms an edge.
+/// Update the registration even if nothing changed: that re-arms an edge.
 const REARM: u16 = 1 << 11;
 /// The kernel cannot watch it; ready once every turn.
 const UNWATCHABLE: u16 = 1 << 12;
@@ -193,7 +192,7 @@ impl Fd {
         self.generation = (change.token >> 32) as u32;
     }
 
-    /// Puts it into the list that begins with `changed`, unless it is there.
+    /// Puts it at the head of the list `changed`, unless it is in the list already.
     #[inline]
     fn mark_changed(&mut self, fd: i32, changed: &mut i32) {
         if self.next_changed == UNCHANGED {
@@ -201,20 +200,20 @@ impl Fd {
         }
     }
 
-    /// Nobody watches it any more; says what tells the kernel.
+    /// Its last watcher has gone: returns the change that removes the registration.
     #[inline]
     fn remove(&mut self, fd: i32) -> Change {
         self.state &= !(REGISTERED | UNWATCHABLE);
         Change { fd, what: What::Remove, events: 0, token: token(fd, self.generation) }
     }
 
-    /// The events that the kernel looks for.
+    /// Returns the registered events.
     fn kernel(&self) -> u32 {
         u32::from(self.state & KERNEL)
     }
 }
 
-/// May the kernel look on while everybody pauses?
+/// Returns whether the registration may stay as it is while all watchers are paused.
 #[inline]
 fn is_pause_lazy(state: u16) -> bool {
     state & (UNWANTED | WRITABLE as u16) == 0
@@ -226,32 +225,32 @@ pub struct Removed {
     pub pending: u64,
     pub extras: ExtrasRef,
     pub arg: *mut c_void,
-    /// Tells the kernel, if it was the last one of a registered descriptor.
+    /// Removes the registration, if it was the last watcher of a registered descriptor.
     pub change: Option<Change>,
 }
 
-/// What to make of a reported event.
+/// What became of a reported event.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Report {
     Delivered,
-    /// Nobody waits for this: the kernel will be told.
+    /// No watcher wants it: the registration is updated before the next wait.
     Unwanted,
     /// From a file that is no longer watched under this number.
     Orphan,
-    /// Delivered; and it is time to ask the kernel whether the file is still open.
+    /// Delivered, and a check is due whether the file is still open.
     Check(Change),
 }
 
 pub struct Watchers {
     pub slots: Slots<Watch>,
     fds: Sparse<Fd, 256>,
-    /// The first of the descriptors whose masks changed since the kernel was told.
+    /// The head of the list of descriptors whose masks changed since their last registration.
     changed: i32,
     /// Watchers that are ready once every turn.
     always: Vec<Always>,
-    /// Counts the times the kernel was asked.
+    /// Counts polls of the kernel.
     polls: u32,
-    /// The last one that told all there was.
+    /// The last poll that reported all that was ready.
     last_whole_poll: u32,
     unref: usize,
     /// How many wait for something and keep `loop_run` going.
@@ -290,8 +289,8 @@ impl Watchers {
         }
     }
 
-    /// A slot for a watcher, not yet linked to its descriptor. If the table of watchers has to grow for
-    /// it, `grow` is told how many there will soon be at the most.
+    /// Makes a watcher that is not yet linked to its descriptor. If the table of watchers has to grow
+    /// for it, calls `grow` with an upper bound for the number of watchers.
     #[inline(always)]
     pub fn insert(
         &mut self,
@@ -320,36 +319,36 @@ impl Watchers {
         self.slots.insert(watch)
     }
 
-    /// A watcher that was just made belongs to an object.
+    /// Marks a new watcher as part of an object.
     pub fn set_part(&mut self, id: SlotId) {
         self.slots.at(id.index).state |= PART;
     }
 
-    /// It is a part no more: it can be removed.
+    /// Takes the mark of a part away, so that it can be removed.
     pub fn free_part(&mut self, id: SlotId) {
         if let Some(watch) = self.slots.get_mut(id) {
             watch.state &= !PART;
         }
     }
 
-    /// A watcher that a user may name.
+    /// Returns a watcher, unless it is stale or belongs to an object.
     pub fn get_users(&self, id: SlotId) -> Option<&Watch> {
         self.slots.get(id).filter(|watch| !watch.is_part())
     }
 
-    /// Room for `fd` in the table.
+    /// Makes room for `fd` in the table.
     pub fn prepare(&mut self, fd: i32) -> Result<()> {
         self.fds.get_or_make(fd as usize, Fd::EMPTY).map(drop)
     }
 
-    /// What to ask the kernel when a watcher with this mask comes to `fd`.
+    /// Returns the registration for a new watcher of `fd` with this mask.
     pub fn addition(&self, fd: i32, mask: u32) -> Change {
         let generation = self.fds.get(fd as usize).map_or(0, |entry| entry.generation);
         let events = mask & (EVENTS | EDGE);
         Change { fd, what: What::Add, events, token: token(fd, generation.wrapping_add(1)) }
     }
 
-    /// Would it share its descriptor with an edge watcher, or be one and share?
+    /// Returns whether the descriptor has another watcher and either is edge-triggered.
     pub fn is_busy(&mut self, fd: i32, mask: u32, but: Option<SlotId>) -> bool {
         let first = self.fds.get(fd as usize).map_or(NONE, |entry| entry.first);
         let mut is_busy = false;
@@ -357,7 +356,7 @@ impl Watchers {
         is_busy
     }
 
-    /// Looks at each watcher of a descriptor, in the order of their making.
+    /// Calls `look` with each watcher of a descriptor, in the order of their creation.
     fn each(&mut self, first: u32, mut look: impl FnMut(SlotId, &mut Watch)) {
         let mut index = first;
         while index != NONE {
@@ -367,9 +366,9 @@ impl Watchers {
         }
     }
 
-    /// The kernel accepted [`Watchers::addition`]: the registration is new. Was the
-    /// number registered before, then its file was closed and the watchers it had are
-    /// detached (see [`Watchers::detach_all`]). Nothing changes when there is no memory.
+    /// The kernel accepted [`Watchers::addition`]: the registration is new. If the number was
+    /// registered before, its file was closed, and its older watchers are detached (see
+    /// [`Watchers::detach_all`]). Nothing changes if there is no memory.
     #[inline(always)]
     pub fn added(
         &mut self,
@@ -393,7 +392,7 @@ impl Watchers {
         Ok(())
     }
 
-    /// The kernel cannot watch `file`, which is behind `fd`; `id` is ready once every turn.
+    /// The kernel cannot watch `file`, to which `fd` refers: `id` is ready once every turn.
     pub fn always(
         &mut self,
         fd: i32,
@@ -411,18 +410,18 @@ impl Watchers {
         Ok(())
     }
 
-    /// What is behind `fd`, if the kernel cannot watch it.
+    /// Returns the file that `fd` referred to when it was watched, if the kernel cannot watch it.
     pub fn always_file(&self, fd: i32) -> Option<FileId> {
         let is_here = |always: &&Always| self.slots.get(always.id).is_some_and(|watch| watch.fd == fd);
         self.always.iter().find(is_here).map(|always| always.file)
     }
 
-    /// The kernel knows what `change` says.
+    /// The kernel has accepted `change`.
     pub fn set_registered(&mut self, change: Change) {
         self.fd_mut(change.fd).set_registered(change);
     }
 
-    /// Changes a watcher, and keeps count of those that wait.
+    /// Changes a watcher and updates `waiting`.
     fn change(&mut self, index: u32, change: impl FnOnce(&mut Watch)) {
         let watch = self.slots.at(index);
         let before = watch.is_waiting();
@@ -461,7 +460,7 @@ impl Watchers {
         } else {
             self.slots.at(previous).next = next;
         }
-        // Of the first, `previous` is the last.
+        // The first watcher's `previous` is the last one.
         let follower = if next == NONE { self.fd_mut(fd).first } else { next };
         if follower != NONE {
             self.slots.at(follower).previous = if follower == previous { NONE } else { previous };
@@ -474,7 +473,7 @@ impl Watchers {
         self.changed = changed;
     }
 
-    /// Gives a watcher another mask; the kernel hears of it before the next wait.
+    /// Gives a watcher another mask, which is registered before the next wait.
     pub fn set_mask(&mut self, id: SlotId, mask: u32) {
         self.change(id.index, |watch| watch.state = watch.state & !MASK | mask);
         let Watch { fd, state, .. } = *self.slots.at(id.index);
@@ -483,14 +482,14 @@ impl Watchers {
             if mask & EDGE != 0 {
                 entry.state |= REARM;
             }
-            // Somebody looks after it.
+            // The descriptor is in use: count its reports from the start.
             entry.reports = NO_REPORTS;
             self.mark_changed(fd);
         }
     }
 
-    /// Like [`Watchers::set_mask`] where neither mask has a flag and nothing is ready: then the
-    /// descriptor may be shared. `false`: it is not so, and nothing was done.
+    /// Like [`Watchers::set_mask`], if neither mask has a flag and the watcher is not ready.
+    /// Otherwise does nothing and returns `false`.
     #[inline]
     pub fn set_plain_mask(&mut self, id: SlotId, mask: u32) -> bool {
         let Some(watch) = self.slots.get_mut(id) else { return false };
@@ -498,7 +497,7 @@ impl Watchers {
             return false;
         }
         let Some(entry) = self.fds.get_mut(watch.fd as usize) else { return false };
-        // Mostly the kernel need not hear of it: it looks for just this, or a pause is lazy.
+        // Usually no change is needed: these events are registered, or the pause is lazy.
         let is_known = entry.state == REGISTERED | mask as u16
             || mask == 0 && entry.state & (FLAGS | WRITABLE as u16) == REGISTERED;
         if !is_known || watch.previous != NONE {
@@ -513,8 +512,8 @@ impl Watchers {
         true
     }
 
-    /// The callback of a watcher that is ready, with its descriptor, if what was reported is true
-    /// as far as the last poll tells, and it is not to be called once only.
+    /// Returns the callback and the descriptor of a ready watcher that is not ONESHOT, if the last
+    /// poll reported it.
     #[inline]
     pub fn take_plain(&mut self, id: SlotId, reported: u32) -> Option<(FdCallback, i32)> {
         let polls = self.polls;
@@ -522,13 +521,13 @@ impl Watchers {
         if watch.seen != polls || watch.is(ONESHOT) {
             return None;
         }
-        // An update has taken away what it does not ask for any more.
+        // An update has already removed the events that the watcher no longer asks for.
         debug_assert_eq!(reported, watch.share_of(reported));
         watch.pending = 0;
         Some((watch.callback, watch.fd))
     }
 
-    /// Ends a watcher. `None`: it is stale, or belongs to an object.
+    /// Ends a watcher. Returns `None` if it is stale or belongs to an object.
     #[inline(always)] // what it returns stays in registers
     pub fn remove(&mut self, id: SlotId) -> Option<Removed> {
         let watch = self.slots.get_mut(id)?;
@@ -554,7 +553,7 @@ impl Watchers {
         Some(Removed { pending, extras, arg, change })
     }
 
-    /// Takes a watcher from its descriptor. Tells what the kernel must hear at once.
+    /// Unlinks a watcher from its descriptor. Returns the change that has to be made at once, if any.
     #[cold]
     fn leave(&mut self, index: u32, fd: i32) -> Option<Change> {
         self.unlink(index);
@@ -568,9 +567,9 @@ impl Watchers {
         was_registered.then_some(change)
     }
 
-    /// The file behind `fd` is gone: its watchers are silent from now on. `end_events_of` makes what they
-    /// have in the ready queue void, and tells those that asked for it CLOSED; where it has no memory
-    /// for this, [`Watchers::report_owed`] does it later.
+    /// The file behind `fd` is gone: its watchers get no events from now on. `end_events_of` discards
+    /// their entries in the ready queue and reports CLOSED to those that ask for it. If it has no
+    /// memory for this, [`Watchers::report_owed`] does it later.
     #[cold]
     #[inline(never)]
     pub fn detach_all(&mut self, fd: i32, mut end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>) {
@@ -590,12 +589,12 @@ impl Watchers {
         }
     }
 
-    /// Returns whether a watcher is still to be told CLOSED.
+    /// Returns whether CLOSED still has to be reported to a watcher.
     pub fn owes(&self) -> bool {
         self.owed > 0
     }
 
-    /// Hands those to `end_events_of` that could not be told CLOSED.
+    /// Calls `end_events_of` with each watcher to which CLOSED could not be reported.
     pub fn report_owed(
         &mut self,
         mut end_events_of: impl FnMut(SlotId, &mut Watch) -> Result<()>,
@@ -615,7 +614,7 @@ impl Watchers {
         Ok(())
     }
 
-    /// The union of what the watchers of a descriptor ask for.
+    /// Returns the union of the masks of a descriptor's watchers.
     fn wanted(&mut self, first: u32) -> u32 {
         let mut all = 0;
         self.each(first, |_, watch| {
@@ -626,13 +625,13 @@ impl Watchers {
         all
     }
 
-    /// Has anything changed since the kernel was told?
+    /// Returns whether a descriptor is in the list of changed ones.
     #[inline]
     pub fn has_changes(&self) -> bool {
         self.changed != LAST
     }
 
-    /// What the kernel is to look for under `fd`, whether it knows already or not.
+    /// Returns the change that registers what `fd`'s watchers ask for, even if it is registered already.
     pub fn change_now(&mut self, fd: i32) -> Option<Change> {
         let Fd { first, generation, state, .. } = *self.fds.get(fd as usize)?;
         let events = self.wanted(first);
@@ -645,8 +644,7 @@ impl Watchers {
         Some(Change { fd, what, events, token: token(fd, generation) })
     }
 
-    /// The next thing that the kernel has to be told before a wait, if any. `all`: also of pauses,
-    /// of which it mostly need not hear.
+    /// Returns the next change to register before a wait, if any. `all`: also lazy pauses.
     pub fn next_change(&mut self, all: bool) -> Option<Change> {
         while self.has_changes() {
             let fd = self.changed;
@@ -672,23 +670,23 @@ impl Watchers {
         None
     }
 
-    /// Does the kernel look at `fd` for us?
+    /// Returns whether `fd` is registered.
     pub fn is_registered(&self, fd: i32) -> bool {
         self.fds.get(fd as usize).is_some_and(|entry| entry.is(REGISTERED))
     }
 
-    /// Is `fd` one that the kernel cannot watch?
+    /// Returns whether the kernel cannot watch `fd`.
     pub fn is_always(&self, fd: i32) -> bool {
         self.fds.get(fd as usize).is_some_and(|entry| entry.is(UNWATCHABLE))
     }
 
-    /// A change could not be told; it is tried again before the next wait.
+    /// A change failed: it is tried again before the next wait.
     pub fn try_again(&mut self, fd: i32) {
         self.mark_changed(fd);
     }
 
-    /// The short way of [`Watchers::report`]: mostly there is one watcher, it wants this, and has
-    /// nothing in the ready queue yet. (Nor is it unref.) Tells it with its share.
+    /// The fast path of [`Watchers::report`]: the descriptor has one watcher, which wants the event, is
+    /// not in the ready queue, and is not unref. Returns it with its share of the events.
     #[inline(always)]
     pub fn report_fast(&mut self, event_token: u64, events: u32) -> Option<(SlotId, &mut Watch, u32)> {
         let entry = self.fds.get_mut(event_token as u32 as usize)?;
@@ -708,8 +706,8 @@ impl Watchers {
         Some((id, watch, share))
     }
 
-    /// Hands an event to the watchers it concerns, in the order of their making: `emit`
-    /// gets each with its share. Returns what else there is to do about it.
+    /// Delivers an event to the watchers that want it, in the order of their creation: `emit` gets
+    /// each with its share. Returns what else has to be done.
     pub fn report(
         &mut self,
         event_token: u64,
@@ -754,8 +752,7 @@ impl Watchers {
         }
     }
 
-    /// The kernel has been asked. If there was more than it could tell at once, what it did not
-    /// tell again of older reports may still be true.
+    /// Counts a poll. If its buffer was full, an older report that was not repeated may still be true.
     pub fn count_poll(&mut self, is_full: bool) {
         self.polls = self.polls.wrapping_add(1);
         if !is_full {
@@ -763,10 +760,10 @@ impl Watchers {
         }
     }
 
-    /// Is a watcher's report still true, as far as the last poll tells?
+    /// Returns whether a watcher's report is still true, as far as the last poll shows.
     pub fn truth(&self, watch: &Watch) -> Truth {
         match self.polls.wrapping_sub(watch.seen) {
-            // (One that is detached has nothing in the queue but CLOSED.)
+            // (A detached watcher has nothing but CLOSED in the queue.)
             0 => Truth::Reported,
             _ if watch.is_detached() => Truth::Reported,
             _ if watch.is(EDGE) => Truth::Kept,
@@ -775,8 +772,8 @@ impl Watchers {
         }
     }
 
-    /// Hands every active watcher of an unwatchable file to `emit`, if the file is still behind its
-    /// descriptor; a descriptor where it is not is returned.
+    /// Calls `emit` with each active watcher of an unwatchable file, if its descriptor still refers to
+    /// the file. Returns a descriptor that does not.
     pub fn report_always(
         &mut self,
         is_behind: impl Fn(i32, FileId) -> bool,
@@ -799,7 +796,7 @@ impl Watchers {
         Ok(closed)
     }
 
-    /// Is any watcher ready once every turn?
+    /// Returns whether an active watcher is ready once every turn.
     #[inline]
     pub fn has_always(&self) -> bool {
         !self.always.is_empty()
@@ -808,7 +805,7 @@ impl Watchers {
             })
     }
 
-    /// Every registration, for a fresh set: first it is checked, then added.
+    /// Returns every registration, for a new set.
     pub fn registrations_to_vec(&mut self) -> Result<Vec<Change>> {
         let mut all = Vec::new();
         all.try_reserve(self.slots.len())?;
@@ -825,14 +822,14 @@ impl Watchers {
         })
     }
 
-    /// What has added the registration of `fd`, if it is registered.
+    /// Returns the registration of `fd`, if it is registered.
     pub fn registration(&self, fd: i32) -> Option<Change> {
         let entry = self.fds.get(fd as usize).filter(|entry| entry.is(REGISTERED))?;
         let token = token(fd, entry.generation);
         Some(Change { fd, what: What::Add, events: entry.kernel(), token })
     }
 
-    /// Says whether a watcher keeps `loop_run` going.
+    /// Sets whether a watcher keeps `loop_run` going.
     pub fn set_unref(&mut self, id: SlotId, unref: bool) {
         let had = self.slots.at(id.index).is_unref();
         let state = if unref { UNREF } else { 0 };
@@ -841,17 +838,17 @@ impl Watchers {
         self.unref -= usize::from(had);
     }
 
-    /// Is there a watcher that keeps `loop_run` going and waits for something?
+    /// Returns whether a watcher waits for events and keeps `loop_run` going.
     pub fn has_waiting(&self) -> bool {
         self.waiting > 0
     }
 
-    /// Is there a watcher that keeps `loop_run` going?
+    /// Returns whether a watcher keeps `loop_run` going.
     pub fn has_work(&self) -> bool {
         self.slots.len() > self.unref
     }
 
-    /// Gives some of the memory back that no recent period needed.
+    /// Frees some of the memory that was not needed recently.
     pub fn trim(&mut self) {
         self.slots.trim();
     }

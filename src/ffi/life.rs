@@ -139,7 +139,7 @@ fn check_options(given: LoopOptions) -> Result<Options> {
 type PanicHook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
 /// A bug of the library prints nothing: its message is kept by the loop that was hit. Everybody else's
-/// panics, in a Rust program that this is linked into, are told as before.
+/// panics, in a Rust program that this is linked into, are reported as before.
 pub(super) fn keep_panics_quiet() {
     static ONCE: Once = Once::new();
     // In a static, so that the closure below captures nothing and needs no memory.

@@ -32,8 +32,9 @@ pub unsafe extern "C-unwind" fn loop_run_forever(r#loop: *mut Loop) -> c_int {
 
 /// Runs the loop until loop_stop, or until nothing is left that could run.
 ///
-/// These keep it running: callbacks that are ready, armed timers, operations, watchers (paused
-/// ones, too), posts of other threads, and remotes. Hooks do not, nor do sources with loop_unref.
+/// These keep it running: callbacks that are ready, armed timers (also one that never fires),
+/// operations, watchers (paused ones, too), posts of other threads, and remotes. Hooks do not,
+/// nor do sources with loop_unref.
 ///
 /// Returns 0 if it was stopped (with a manual clock also if nothing is ready), 1 if nothing is
 /// left (immediately, if there was nothing to begin with), or an error. Threads: see

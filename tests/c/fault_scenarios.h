@@ -179,7 +179,7 @@ static void flush(loop_t *l, void *arg) {
   struct source *s = soon(1);
   TRY(wanted, loop_fd(l));
   CHECK_EQ(wanted, *fd);
-  CHECK_EQ(is_readable(*fd, 0), 1);
+  CHECK_EQ(is_readable(*fd, &(struct timespec){0, 0}), 1);
   run_until(s, 1);
 }
 

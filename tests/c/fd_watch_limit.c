@@ -129,7 +129,7 @@ static void an_orphan_at_the_limit_costs_next_to_nothing(void) {
 
 static void be_the_user(int ready, int go) {
   char byte = 'r';
-  alarm(20);
+  alarm(60);
   CHECK_EQ(setgroups(0, NULL), 0);
   CHECK_EQ(setgid(USER), 0);
   CHECK_EQ(setuid(USER), 0);

@@ -196,7 +196,7 @@ static void fork_and_go_on(loop_t *loop, void *arg) {
   child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    alarm(20);
+    alarm(60);
     CHECK_EQ(loop_call_soon(loop, count_run, arg), LOOP_EFORKED);
     CHECK_EQ(loop_after_fork(loop), 0);
     CHECK_EQ(loop_is_running(loop), 1);

@@ -49,7 +49,7 @@ static void fork_in_a_hook(loop_t *l, void *arg) {
   child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    alarm(20);
+    alarm(60);
   } else {
     check_child(child);
   }

@@ -177,7 +177,7 @@ static void fork_inside(loop_t *l, void *body) {
   child = fork();
   CHECK(child >= 0);
   if (child > 0) return;
-  alarm(20);
+  alarm(60);
   call_everything();
   if (body != NULL) {
     CHECK_EQ(loop_free(l), 0);

@@ -164,6 +164,11 @@ TEST(while_a_thread_is_in_the_hook) {
   }
 }
 
+static void is_inside(loop_t *l, void *arg) {
+  CHECK(l == loop);
+  CHECK_EQ(sem_post(arg), 0);
+}
+
 static void *run_forever(void *arg) {
   CHECK_EQ(loop_run_forever(loop), 0);
   return arg;
@@ -179,10 +184,12 @@ static void is_refused(void) {
 }
 
 TEST(while_another_thread_runs_the_loop) {
+  sem_t inside;
+  CHECK_EQ(sem_init(&inside, 0, 0), 0);
   loop = new_loop(0);
+  CHECK(loop_call_soon(loop, is_inside, &inside) > 0);
   pthread_t thread = start_thread(run_forever, NULL);
-  while (loop_in_thread(loop) == 1) usleep(100); /* until that thread has it */
-  usleep(2000);
+  CHECK_EQ(sem_wait(&inside), 0); /* it is in a callback, or goes on from there, or waits */
   in_child(is_refused);
   CHECK_EQ(loop_stop(loop), 0);
   join_thread(thread);

@@ -1,9 +1,10 @@
-/* link: -lpthread */
+/* link: -rdynamic -lpthread -ldl */
 /* loop_fd is right also when it is first asked for late: with sources already
  * there, in the middle of a callback, after a set was renewed because of a
  * orphan (a closed file that lives on in a duplicate). And it stays right when
  * the set is renewed afterwards. */
 #define _GNU_SOURCE 1
+#include "find_real.h"
 #include "host_support.h"
 
 #include <fcntl.h>
@@ -11,6 +12,16 @@
 
 static loop_t *loop;
 static int runs, fds[2];
+
+/* Stands before the C library's, for the loop's library too. */
+static int sets_made;
+
+int epoll_create1(int flags) {
+  int (*real)(int);
+  FIND_REAL(real, "epoll_create1");
+  sets_made++;
+  return real(flags);
+}
 
 static void start(void) {
   loop = new_loop(0);
@@ -215,7 +226,7 @@ TEST(after_a_set_was_renewed) {
   start();
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
   int copy = make_orphan();
-  CHECK_EQ(loop_run_once(loop, (int64_t)MS(150)), 0); /* long enough to be rid of it */
+  for (sets_made = 0; sets_made == 0;) CHECK_EQ(loop_run_once(loop, (int64_t)MS(1)), 0);
   CHECK_EQ(runs, 0);
   put_byte(fds[1]);
   host_comes_and_runs(1);
@@ -234,11 +245,7 @@ TEST(a_set_that_is_renewed_later_does_not_deafen_the_host) {
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
   for (int round = 1; round <= 3; round++) { /* the later ones have to wait for their turn */
     int copy = make_orphan();
-    uint64_t give_up = check_clock() + 10 * (uint64_t)NS_PER_SEC;
-    while (epoll_wait(epoll, &event, 1, 20) == 1) {
-      CHECK_EQ(loop_run_once(loop, 0), 0);
-      CHECK(check_clock() < give_up);
-    }
+    while (epoll_wait(epoll, &event, 1, 20) == 1) CHECK_EQ(loop_run_once(loop, 0), 0);
     put_byte(fds[1]);
     CHECK_EQ(epoll_wait(epoll, &event, 1, -1), 1);
     CHECK_EQ(loop_run_once(loop, 0), 1);

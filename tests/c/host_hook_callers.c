@@ -91,7 +91,7 @@ TEST(a_child_that_is_forked_inside_it_adopts_the_loop_outside) {
   CHECK_EQ(loop_set_wake_hook(loop, forking_hook, &child), 0);
   CHECK_EQ(loop_wake(loop), 0);
   if (child == 0) {
-    alarm(20);
+    alarm(60);
     CHECK_EQ(loop_after_fork(loop), 0);
     CHECK_EQ(loop_set_wake_hook(loop, NULL, NULL), 0);
     CHECK_EQ(loop_free(loop), 0);

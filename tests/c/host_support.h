@@ -114,7 +114,7 @@ static inline pid_t start_child(void (*body)(void)) {
   pid_t child = fork();
   CHECK(child >= 0);
   if (child == 0) {
-    alarm(20);
+    alarm(60);
     body();
     _exit(0);
   }

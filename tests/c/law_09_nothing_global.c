@@ -151,7 +151,7 @@ static volatile sig_atomic_t interrupts;
 
 static void on_alarm(int number) {
   (void)number;
-  if (++interrupts > 30000) _exit(3); /* something hangs */
+  if (++interrupts > 120000 * CHECK_SLOWDOWN) _exit(3); /* something hangs */
 }
 
 /* The handler stays when it is over: a late signal must not end the process. */
@@ -210,11 +210,10 @@ TEST(an_eintr_storm_loses_nothing_and_nothing_comes_early) {
   storm(1000);
   CHECK_EQ(loop_run_forever(loop), 0);
   /* On a busy machine the loop may hardly have waited. */
-  for (int i = 0; i < 1000 && waits_interrupted <= 10; i++) CHECK_EQ(loop_run_once(loop, (int64_t)MS(7)), 0);
+  while (waits_interrupted <= 10) CHECK_EQ(loop_run_once(loop, (int64_t)MS(7)), 0);
   storm(0);
   for (int i = 0; i < TIMERS; i++) CHECK_EQ(timers[i].calls, 1);
   CHECK_EQ(bytes_read, TIMERS);
-  CHECK(waits_interrupted > 10);
   CHECK_EQ(loop_free(loop), 0);
   close(fds[0]);
   close(fds[1]);
@@ -226,16 +225,17 @@ TEST(an_interrupt_does_not_cut_a_wait_short) {
   int before = interrupts, fds[2];
   CHECK_EQ(pipe(fds), 0);
   storm(1000);
-  uint64_t start = check_clock();
-  CHECK_EQ(loop_run_once(loop, (int64_t)MS(200)), 0);
-  CHECK(check_clock() - start >= MS(200));
+  do { /* signals that come while one is pending are one */
+    uint64_t start = check_clock();
+    CHECK_EQ(loop_run_once(loop, (int64_t)MS(200)), 0);
+    CHECK(check_clock() - start >= MS(200));
+  } while (interrupts - before <= 20);
   timer.far_end = fds[1];
   timer.deadline = loop_clock(loop) + MS(100);
   CHECK(loop_call_at(loop, timer.deadline, on_timer, &timer) > 0);
   CHECK_EQ(loop_run_once(loop, -1), 1);
   storm(0);
   CHECK_EQ(timer.calls, 1);
-  CHECK(interrupts - before > 20);
   CHECK_EQ(loop_free(loop), 0);
   close(fds[0]);
   close(fds[1]);

@@ -15,9 +15,12 @@ static loop_handle_t source;
 static void *seen_arg, *seen_data;
 static uint32_t seen_what;
 
+static int timeouts;
+
 static void on_done(loop_t *on, loop_handle_t handle, uint32_t what, int64_t value, void *data, void *arg) {
   CHECK(on == loop);
   done++;
+  timeouts += value == -ETIMEDOUT;
   source = handle;
   seen_what = what;
   result = value;
@@ -425,6 +428,7 @@ TEST(ten_thousand_waits_hold_nothing_when_they_have_ended) {
 
 TEST(it_goes_on_in_a_forked_child) {
   start();
+  timeouts = 0;
   poll_fd(LOOP_READABLE, -1);
   loop_handle_t timed = poll_fd(LOOP_PRIORITY, (int64_t)MS(5));
   put_byte(fds[1]);
@@ -436,7 +440,7 @@ TEST(it_goes_on_in_a_forked_child) {
     CHECK_EQ(loop_is_active(loop, timed), 1);
     CHECK_EQ(loop_run(loop), 1);
     CHECK_EQ(done, 2);
-    CHECK_EQ(result, -ETIMEDOUT);
+    CHECK_EQ(timeouts, 1); /* the last, or in the same turn as the other */
     CHECK_EQ(releases, 2);
     free_loop(loop);
     _exit(0);

@@ -128,15 +128,16 @@ TEST(interrupted_waits_are_neither_short_nor_lost) {
   loop_t *loop = loop_new();
   signals_seen = 0;
   storm_begin(count_signal);
+  do {
+    uint64_t start = check_clock();
+    CHECK_EQ(loop_run_once(loop, MS(40)), 0);
+    CHECK(check_clock() >= start + MS(40));
+  } while (signals_seen == 0);
   uint64_t start = check_clock();
-  CHECK_EQ(loop_run_once(loop, MS(40)), 0);
-  CHECK(check_clock() >= start + MS(40));
-  start = check_clock();
   CHECK(loop_call_later(loop, MS(40), write_and_stop, "t") > 0);
   CHECK_EQ(loop_run_forever(loop), 0);
   CHECK(check_clock() >= start + MS(40));
   storm_end();
-  CHECK(signals_seen > 0);
   CHECK_JOURNAL("t");
   free_loop(loop);
 }

@@ -134,7 +134,7 @@ static void race(void (*end_of_loop)(int wanted), int is_embedded) {
   atomic_int hook_calls = 0;
   uint64_t end = check_clock() + MS(400);
   closed_in_time = 0;
-  for (int round = 0; round < 3 || check_clock() < end; round++) {
+  for (int round = 0; round < 3 || check_clock() < end || closed_in_time == 0; round++) {
     loop = new_loop(0);
     if (is_embedded) {
       embed(loop);
@@ -144,7 +144,6 @@ static void race(void (*end_of_loop)(int wanted), int is_embedded) {
     end_of_loop(1 + round * 37 % 1500);
     check_senders(threads, shared);
   }
-  CHECK(closed_in_time > 0);
 }
 
 TEST(freed_at_rest_before_any_post_has_run) { race(free_without_a_run, 0); }

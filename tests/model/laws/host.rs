@@ -17,6 +17,8 @@ pub struct Host {
     /// release did, or for the end? Both may be, and the hook need not be called again.
     pub told_by_release: bool,
     is_perhaps_told: bool,
+    /// In a forked child, where nobody has been told of what was left.
+    is_forked: bool,
     /// So many runs have found nothing to do since the descriptor was readable without need.
     needless: Option<u32>,
 }
@@ -37,6 +39,7 @@ impl Host {
     pub fn begin_in_child(&mut self) {
         self.is_told = false;
         self.is_perhaps_told = false;
+        self.is_forked = true;
         self.needless = None;
     }
 }
@@ -76,7 +79,8 @@ impl Laws<'_> {
         let is_about_fd = matches!(op, Op::Watch(..) | Op::Update(..));
         // (That a file was closed may be found out, and be news.)
         let is_for_fd = is_for_fd && !self.has_suspects();
-        let can = !self.host.is_told && self.host.has_hook && !(is_resting && is_for_fd);
+        let may_be_for_fd = self.host.is_forked || !(is_resting && is_for_fd);
+        let can = !self.host.is_told && self.host.has_hook && may_be_for_fd;
         // (What the library takes for ready, rightly or not, has been told of.)
         let is_news = brings_more && !is_about_fd && !self.has_suspects();
         let must = can && is_resting && before.has_hook && is_news && !self.host.is_perhaps_told;
