@@ -95,7 +95,7 @@ const CPU_CLOCKS: [&str; 5] = [
 
 /// Who may name one, and why.
 const MAY_READ_CPU_TIME: [(&str, &str, &str); 2] = [
-    ("tests/c/fd_ghosts_cost.c", "CLOCK_THREAD_CPUTIME_ID", "falsifies what the library reads"),
+    ("tests/c/fd_orphans_cost.c", "CLOCK_THREAD_CPUTIME_ID", "falsifies what the library reads"),
     ("c_examples/virtual_time.c", " clock()", "prints it, and nothing looks at the number"),
 ];
 

@@ -49,11 +49,11 @@ static void renew_without_room(enum call call, int error, long at) {
   make_pair(b);
   start(0);
   CHECK(loop_fd(loop) >= 0);
-  struct watcher ghost = watch(a[0], LOOP_READABLE), w = watch(b[0], LOOP_READABLE);
+  struct watcher orphan = watch(a[0], LOOP_READABLE), w = watch(b[0], LOOP_READABLE);
   int copy = dup(a[0]);
   put_byte(a[1]);
   CHECK_EQ(close(a[0]), 0);
-  cancel(&ghost);
+  cancel(&orphan);
   let_fail(call, error, at, 1);
   CHECK_EQ(loop_run_once(loop, 0), 0);
   usleep(110000); /* by now the set may be renewed again */

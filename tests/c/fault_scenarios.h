@@ -109,26 +109,26 @@ static void watchers(void) {
 }
 
 /* A file that is closed here and lives on in a copy: the set is made anew. */
-static void use_ghosts(int is_embedded) {
+static void use_orphans(int is_embedded) {
   int a[2], b[2];
   make_pair(a);
   make_pair(b);
   open_loop(0, 0);
   if (is_embedded) DO(loop_fd(loop));
-  struct watcher ghost = watch(a[0], LOOP_READABLE), other = watch(b[0], LOOP_READABLE);
+  struct watcher orphan = watch(a[0], LOOP_READABLE), other = watch(b[0], LOOP_READABLE);
   put_byte(a[1]);
   int copy = dup(a[0]);
   CHECK_EQ(close(a[0]), 0);
-  cancel(&ghost);
+  cancel(&orphan);
   for (int i = 0; i < 3; i++) DO(loop_run_once(loop, 0));
   put_byte(b[1]);
   run_until_seen(&other);
   take_byte(b[0]);
   /* Another one: it is too early for a new set, so the waits begin with a nap. */
   int once_more = dup(copy);
-  struct watcher ghost2 = watch(once_more, LOOP_READABLE);
+  struct watcher orphan2 = watch(once_more, LOOP_READABLE);
   CHECK_EQ(close(once_more), 0);
-  cancel(&ghost2);
+  cancel(&orphan2);
   DO(loop_run_once(loop, 0));
   struct source *s = new_source(1);
   later(US(200), s);
@@ -141,8 +141,8 @@ static void use_ghosts(int is_embedded) {
   close_pair(b);
 }
 
-static void ghosts(void) { use_ghosts(0); }
-static void ghosts_of_a_host(void) { use_ghosts(1); }
+static void orphans(void) { use_orphans(0); }
+static void orphans_of_a_host(void) { use_orphans(1); }
 
 /* Events that one wait has no room for, and a budget that leaves some for later. */
 static void few_events_at_once(void) {
@@ -352,8 +352,8 @@ static void fork_child(void) {
 }
 
 #define SCENARIOS(one)                                                                    \
-  one(life_cycle) one(timers) one(timers_without_slack) one(watchers) one(ghosts)         \
-  one(ghosts_of_a_host) one(few_events_at_once) one(unwatchable_file) one(host)           \
+  one(life_cycle) one(timers) one(timers_without_slack) one(watchers) one(orphans)        \
+  one(orphans_of_a_host) one(few_events_at_once) one(unwatchable_file) one(host)          \
   one(posts_and_remotes) one(nested_runs_and_hooks) one(pull) one(fork_child)
 
 #endif

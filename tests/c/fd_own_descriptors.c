@@ -77,19 +77,19 @@ TEST(the_hosts_descriptors_take_closed_numbers) {
   CHECK_EQ(loop_free(loop), 0);
 }
 
-/* A set that is renewed for a ghost has the old number, and only that. */
+/* A set that is renewed for an orphan has the old number, and only that. */
 TEST(a_renewed_set_takes_no_number) {
   struct seen seen = {0, 0};
   loop_t *loop = loop_new();
-  int closed = eventfd(0, 0), ghost = eventfd(1, 0), copy = dup(ghost);
+  int closed = eventfd(0, 0), orphan = eventfd(1, 0), copy = dup(orphan);
   loop_handle_t handle = watch(loop, closed, LOOP_READABLE, &seen);
-  loop_handle_t ghost_handle = watch(loop, ghost, LOOP_READABLE, &seen);
+  loop_handle_t orphan_handle = watch(loop, orphan, LOOP_READABLE, &seen);
   CHECK_EQ(close(closed), 0);
-  CHECK_EQ(close(ghost), 0);
-  CHECK_EQ(loop_cancel(loop, ghost_handle), 0);
+  CHECK_EQ(close(orphan), 0);
+  CHECK_EQ(loop_cancel(loop, orphan_handle), 0);
   for (int i = 0; i < 3; i++) CHECK_EQ(loop_run_once(loop, (int64_t)MS(30)), 0);
   CHECK(!is_open(closed));
-  CHECK(!is_open(ghost));
+  CHECK(!is_open(orphan));
   CHECK_EQ(loop_is_active(loop, handle), 0); /* found out on the way */
   CHECK_EQ(loop_cancel(loop, handle), 0);
   wait_shortly(loop);

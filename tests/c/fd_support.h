@@ -103,7 +103,7 @@ static inline int under_valgrind(void) {
 static inline int waits_allowed(void) { return under_valgrind() ? 1000 : 4; }
 
 /* The loop has nothing to do for so long: it calls nobody, and the kernel a few
- * times, or once in a nap where a ghost cannot be ended: a nap is a millisecond. */
+ * times, or once in a nap where an orphan cannot be ended: a nap is a millisecond. */
 static inline void check_idle(loop_t *loop, uint64_t ns) {
   int waits = counted.waits;
   uint64_t start = check_clock();

@@ -166,7 +166,7 @@ TEST(pull_mode_hands_it_out) {
 }
 
 /* A file that lives on in a duplicate is found out by its reports, and told, too. */
-TEST(a_ghost_tells_its_watcher) {
+TEST(an_orphan_tells_its_watcher) {
   start(LOOP_READABLE | LOOP_CLOSED);
   int copy = dup(fd);
   CHECK_EQ(eventfd_write(fd, 1), 0);

@@ -145,21 +145,21 @@ TEST(edge_and_one_shot_watchers_of_one_loop_do_not_disturb_the_other) {
   end_neighbour();
 }
 
-/* The ghost haunts the loop whose descriptor was closed; the other one watches the same
+/* The orphan disturbs the loop whose descriptor was closed; the other one watches the same
  * file under another number. */
-TEST(a_ghost_of_one_loop_does_not_disturb_the_other) {
+TEST(an_orphan_of_one_loop_does_not_disturb_the_other) {
   start_neighbour();
-  struct seen ghost = {0, 0};
+  struct seen orphan = {0, 0};
   loop_t *loop = loop_new();
   int copy = dup(neighbour.fds[0]);
-  loop_handle_t handle = watch(loop, copy, LOOP_READABLE, &ghost);
+  loop_handle_t handle = watch(loop, copy, LOOP_READABLE, &orphan);
   CHECK_EQ(loop_run_once(loop, 0), 1);
   CHECK_EQ(close(copy), 0);
   CHECK_EQ(loop_cancel(loop, handle), 0);
   for (int turn = 0; turn < 10; turn++) CHECK_EQ(loop_run_once(loop, 0), 0);
   check_goes_on();
   CHECK_EQ(loop_run_once(loop, (int64_t)MS(50)), 0);
-  CHECK_EQ(ghost.calls, 1);
+  CHECK_EQ(orphan.calls, 1);
   CHECK_EQ(loop_free(loop), 0);
   end_neighbour();
 }

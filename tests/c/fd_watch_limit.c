@@ -110,8 +110,8 @@ static void a_run_that_cannot_watch_loses_nothing(void) {
   end();
 }
 
-/* No set can be made to get rid of the ghost, so it stays; it costs next to nothing. */
-static void a_ghost_at_the_limit_costs_next_to_nothing(void) {
+/* No set can be made to get rid of the orphan, so it stays; it costs next to nothing. */
+static void an_orphan_at_the_limit_costs_next_to_nothing(void) {
   watch_as_many_as_go();
   int copy = dup(pairs[0][0]);
   put_byte(pairs[0][1]);
@@ -138,7 +138,7 @@ static void be_the_user(int ready, int go) {
   CHECK_EQ(read(go, &byte, 1), 1);
   a_refused_watch_changes_nothing();
   a_run_that_cannot_watch_loses_nothing();
-  a_ghost_at_the_limit_costs_next_to_nothing();
+  an_orphan_at_the_limit_costs_next_to_nothing();
 }
 
 static int has_descriptors(void) {

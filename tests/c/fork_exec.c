@@ -1,7 +1,7 @@
 /* link: -lpthread */
 /* A child that only runs another program is not disturbed, and does not disturb:
  * every descriptor of a loop is close-on-exec, also of one that was taken up
- * with loop_after_fork or has got rid of a ghost. */
+ * with loop_after_fork or has got rid of an orphan. */
 #define _GNU_SOURCE 1
 #include "host_support.h"
 
@@ -59,7 +59,7 @@ TEST(every_descriptor_is_close_on_exec) {
   }
 }
 
-TEST(also_after_a_set_was_renewed_because_of_a_ghost) {
+TEST(also_after_a_set_was_renewed_because_of_an_orphan) {
   int fds[2];
   make_pair(fds);
   int copy = dup(fds[0]), number = fds[0];

@@ -1,7 +1,7 @@
 /* link: -rdynamic -lpthread -ldl */
 /* loop_fd is right also when it is first asked for late: with sources already
  * there, in the middle of a callback, after a set was renewed because of a
- * ghost (a closed file that lives on in a duplicate). And it stays right when
+ * orphan (a closed file that lives on in a duplicate). And it stays right when
  * the set is renewed afterwards. */
 #define _GNU_SOURCE 1
 #include "find_real.h"
@@ -193,14 +193,14 @@ TEST(in_the_middle_of_a_nested_run) {
 }
 
 /* A file that was watched and closed here, lives on, and is readable for ever. */
-static int make_ghost(void) {
-  int ghost[2];
-  make_pair(ghost);
-  loop_handle_t watch = loop_watch_fd(loop, ghost[0], LOOP_READABLE, count_event, NULL);
-  put_byte(ghost[1]);
-  int copy = fcntl(ghost[0], F_DUPFD_CLOEXEC, 0);
-  CHECK_EQ(close(ghost[0]), 0);
-  CHECK_EQ(close(ghost[1]), 0);
+static int make_orphan(void) {
+  int orphan[2];
+  make_pair(orphan);
+  loop_handle_t watch = loop_watch_fd(loop, orphan[0], LOOP_READABLE, count_event, NULL);
+  put_byte(orphan[1]);
+  int copy = fcntl(orphan[0], F_DUPFD_CLOEXEC, 0);
+  CHECK_EQ(close(orphan[0]), 0);
+  CHECK_EQ(close(orphan[1]), 0);
   CHECK_EQ(loop_cancel(loop, watch), 0);
   CHECK(copy >= 0);
   return copy;
@@ -225,7 +225,7 @@ static void check_hears_everything(void) {
 TEST(after_a_set_was_renewed) {
   start();
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
-  int copy = make_ghost();
+  int copy = make_orphan();
   for (sets_made = 0; sets_made == 0;) CHECK_EQ(loop_run_once(loop, (int64_t)MS(1)), 0);
   CHECK_EQ(runs, 0);
   put_byte(fds[1]);
@@ -244,7 +244,7 @@ TEST(a_set_that_is_renewed_later_does_not_deafen_the_host) {
   CHECK_EQ(epoll_ctl(epoll, EPOLL_CTL_ADD, host_fd, &event), 0);
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, count_event, &runs) > 0);
   for (int round = 1; round <= 3; round++) { /* the later ones have to wait for their turn */
-    int copy = make_ghost();
+    int copy = make_orphan();
     while (epoll_wait(epoll, &event, 1, 20) == 1) CHECK_EQ(loop_run_once(loop, 0), 0);
     put_byte(fds[1]);
     CHECK_EQ(epoll_wait(epoll, &event, 1, -1), 1);

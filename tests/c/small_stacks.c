@@ -155,7 +155,7 @@ static void serve_descriptors(void) {
 }
 
 /* A file that lives on in a copy: the set is made anew. */
-static void end_a_ghost(void) {
+static void end_an_orphan(void) {
   int copy = dup(other_pair[0]);
   loop_handle_t watch = loop_watch_fd(loop, other_pair[0], LOOP_READABLE, count_event, NULL);
   CHECK(watch > 0);
@@ -235,7 +235,7 @@ static const struct step {
     {"thousands of timers", fire_thousands_of_timers},
     {"thousands of everything", fill_blocks},
     {"events", serve_descriptors},
-    {"a ghost", end_a_ghost},
+    {"an orphan", end_an_orphan},
     {"a host", set_up_a_host},
     {"a flush", flush},
     {"a turn for the host", run_a_turn},

@@ -229,11 +229,9 @@ pub const MUTANTS: &[Mutant] = &[
     mutant(
         "13 stop",
         "a_stop_at_rest_is_forgotten",
-        "        self.hook.arm(false);
-        self.doorbell.begin_run();",
-        "        self.hook.arm(false);
-        self.stop.store(false, Ordering::Relaxed);
-        self.doorbell.begin_run();",
+        "on.stop_resting();",
+        "on.stop_resting();
+        let _ = on.shared.take_stop();",
     ),
     mutant(
         "13 stop",
@@ -312,7 +310,7 @@ pub const MUTANTS: &[Mutant] = &[
         "7 events",
         "a_half_close_is_told_unasked",
         "return reported & self.state;",
-        "return reported & (self.state | READ_CLOSED);",
+        "return reported & (self.state | crate::sys::READ_CLOSED);",
     ),
     mutant(
         "7 edge",

@@ -1,5 +1,5 @@
 /* link: -rdynamic -lpthread -ldl */
-/* Law 7, ghosts: a file that was closed here and lives on elsewhere (in a
+/* Law 7, orphans: a file that was closed here and lives on elsewhere (in a
  * duplicate, in a child, on its way to another process) keeps sending events
  * that nobody can turn off by its number. It costs no more than 1 % of the CPU
  * until the loop has got rid of it, and then nothing. */
@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 
 static loop_t *loop;
-static struct seen ghost;          /* the closed descriptor's watcher */
+static struct seen orphan;          /* the closed descriptor's watcher */
 static struct seen reader;         /* another one, which goes on */
 static int fds[2], reader_fds[2];  /* fds[0] is the one that is closed */
 static loop_handle_t handle;
@@ -23,20 +23,20 @@ enum { NUMBER = 200 }; /* far from what the next open call would take */
 static void start(void) {
   loop = loop_new();
   CHECK(loop != NULL);
-  ghost = reader = (struct seen){0, 0};
+  orphan = reader = (struct seen){0, 0};
   make_pair(fds);
   move_fd(fds[0], NUMBER);
   fds[0] = NUMBER;
   make_pair(reader_fds);
   watch(loop, reader_fds[0], LOOP_READABLE, &reader);
-  handle = watch(loop, fds[0], LOOP_READABLE, &ghost);
+  handle = watch(loop, fds[0], LOOP_READABLE, &orphan);
   put_byte(fds[1]);
   CHECK_EQ(loop_run_once(loop, 0), 1);
 }
 
-/* Whether the set still holds the ghost is seen by the waits it ends. */
+/* Whether the set still holds the orphan is seen by the waits it ends. */
 static void check_it_goes(void) {
-  int told = ghost.calls;
+  int told = orphan.calls;
   check_idle(loop, MS(400));
   count_from_here();
   check_idle(loop, MS(100));
@@ -45,7 +45,7 @@ static void check_it_goes(void) {
   put_byte(reader_fds[1]);
   CHECK_EQ(loop_run_once(loop, -1), 1);
   CHECK_EQ(reader.calls, 1);
-  CHECK_EQ(ghost.calls, told);
+  CHECK_EQ(orphan.calls, told);
 }
 
 static void end(void) {
@@ -83,7 +83,7 @@ TEST(closed_with_a_copy_in_a_living_child) {
   end();
 }
 
-/* A cancel before the close leaves no ghost, though a child has a copy. */
+/* A cancel before the close leaves no orphan, though a child has a copy. */
 TEST(cancelled_before_it_was_closed_with_a_copy_in_a_living_child) {
   start();
   int copy = dup(fds[0]);
@@ -92,12 +92,12 @@ TEST(cancelled_before_it_was_closed_with_a_copy_in_a_living_child) {
   count_from_here();
   check_idle(loop, MS(50));
   CHECK(counted.waits <= waits_allowed());
-  CHECK_EQ(ghost.calls, 1);
+  CHECK_EQ(orphan.calls, 1);
   CHECK_EQ(close(copy), 0);
   end();
 }
 
-/* The new file under the old number is watched, and is not taken for the ghost. */
+/* The new file under the old number is watched, and is not taken for the orphan. */
 TEST(dup2_over_a_watched_descriptor) {
   struct seen new = {0, 0};
   int other[2];
@@ -122,15 +122,15 @@ TEST(dup2_over_a_watched_descriptor) {
   end();
 }
 
-/* The kernel is asked for a new set when the ghost goes. The set must not take the number
+/* The kernel is asked for a new set when the orphan goes. The set must not take the number
  * that the user has closed: he may put another file there at any time. */
-TEST(the_number_of_a_ghost_stays_free) {
+TEST(the_number_of_an_orphan_stays_free) {
   struct seen new = {0, 0};
   int other[2];
   start();
   CHECK_EQ(loop_cancel(loop, handle), 0);
   int number = dup(fds[0]); /* the lowest one that is free */
-  handle = watch(loop, number, LOOP_READABLE, &ghost);
+  handle = watch(loop, number, LOOP_READABLE, &orphan);
   CHECK_EQ(close(number), 0);
   CHECK_EQ(loop_cancel(loop, handle), 0);
   check_it_goes();
@@ -197,7 +197,7 @@ static pid_t start_visitor(int via[2]) {
 
 /* Back under its old number it is the same open file, which the set may know
  * still; under another number it is new to the set. */
-static void check_there_and_back(int number_is_new, int ghost_is_gone) {
+static void check_there_and_back(int number_is_new, int orphan_is_gone) {
   struct seen back = {0, 0};
   int via[2];
   start();
@@ -208,11 +208,11 @@ static void check_there_and_back(int number_is_new, int ghost_is_gone) {
   CHECK_EQ(waitpid(child, NULL, 0), child); /* it is on its way back */
   take_byte(fds[1]);
   put_byte(fds[1]);
-  if (ghost_is_gone) check_it_goes();
+  if (orphan_is_gone) check_it_goes();
   int number = NUMBER + number_is_new;
   move_fd(receive_fd(via[0]), number);
   loop_handle_t back_watch = watch(loop, number, LOOP_READABLE, &back);
-  if (ghost_is_gone) take_byte(reader_fds[0]);
+  if (orphan_is_gone) take_byte(reader_fds[0]);
   for (int turn = 1; turn <= 50; turn++) {
     CHECK_EQ(loop_run_once(loop, -1), 1);
     CHECK_EQ(back.calls, turn);
@@ -224,7 +224,7 @@ static void check_there_and_back(int number_is_new, int ghost_is_gone) {
   CHECK_EQ(loop_run_once(loop, -1), 1);
   CHECK_EQ(loop_cancel(loop, back_watch), 0);
   check_idle(loop, MS(20));
-  CHECK_EQ(ghost.calls, 1);
+  CHECK_EQ(orphan.calls, 1);
   CHECK_EQ(close(number), 0);
   close_pair(via);
   end();

@@ -1,5 +1,5 @@
 /* link: -rdynamic -lpthread -ldl */
-/* Law 7, what ghosts cost when they come in numbers, when the set is large, and
+/* Law 7, what orphans cost when they come in numbers, when the set is large, and
  * when there is no descriptor left to renew the set with. The library measures a
  * renewal and pauses for a hundred times its CPU time; it naps between two looks at
  * the set. Here the pauses and naps are held against the CPU time that the library
@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 
 static loop_t *loop;
-static int ghosts_made, reads, ticks, ticks_told, calls;
+static int orphans_made, reads, ticks, ticks_told, calls;
 
 static uint64_t cpu_step; /* what each reading adds to the thread's CPU time */
 
@@ -83,10 +83,10 @@ static void count_care_from_here(void) {
 }
 
 /* A nap is shorter only before a renewal or a timer; and where there was neither nap nor
- * renewal before a wait, the loop had been called or a ghost had not been seen yet. */
-static void check_care(int ghosts) {
+ * renewal before a wait, the loop had been called or an orphan had not been seen yet. */
+static void check_care(int orphans) {
   CHECK(care.short_naps <= care.renewals + calls + 1);
-  CHECK(counted.waits <= care.naps + care.renewals + 4 * (ghosts + calls + 1) * CHECK_SLOWDOWN);
+  CHECK(counted.waits <= care.naps + care.renewals + 4 * (orphans + calls + 1) * CHECK_SLOWDOWN);
 }
 
 static void run_counted(uint64_t ns) {
@@ -94,7 +94,7 @@ static void run_counted(uint64_t ns) {
   calls++; /* the timer that stops it */
 }
 
-/* Until there are no ghosts left, and then they cost nothing. */
+/* Until there are no orphans left, and then they cost nothing. */
 static void check_they_go(void) {
   do {
     count_care_from_here();
@@ -108,59 +108,59 @@ static void check_they_go(void) {
 
 /* A file that is always readable, watched, closed here and alive in a duplicate,
  * which is returned. */
-static int make_ghost(loop_t *l) {
+static int make_orphan(loop_t *l) {
   struct seen unused = {0, 0};
   int fd = eventfd(1, 0), copy = dup(fd);
   CHECK(fd >= 0 && copy >= 0);
   loop_handle_t handle = watch(l, fd, LOOP_READABLE, &unused);
   CHECK_EQ(close(fd), 0);
   CHECK_EQ(loop_cancel(l, handle), 0);
-  ghosts_made++;
+  orphans_made++;
   return copy;
 }
 
 static int copies[100];
 
-static void make_another_ghost(loop_t *l, uint64_t tick, void *arg) {
+static void make_another_orphan(loop_t *l, uint64_t tick, void *arg) {
   (void)tick;
   (void)arg;
   calls++;
-  if (ghosts_made < 100) {
-    int made = ghosts_made;
-    copies[made] = make_ghost(l);
+  if (orphans_made < 100) {
+    int made = orphans_made;
+    copies[made] = make_orphan(l);
   }
 }
 
 static void close_copies(void) {
-  for (int i = 0; i < ghosts_made; i++) CHECK_EQ(close(copies[i]), 0);
-  ghosts_made = 0;
+  for (int i = 0; i < orphans_made; i++) CHECK_EQ(close(copies[i]), 0);
+  orphans_made = 0;
 }
 
-static void check_ghosts_that_come(void) {
-  loop_handle_t maker = loop_call_every(loop, 0, MS(20), LOOP_SKIP_MISSED, make_another_ghost, NULL);
+static void check_orphans_that_come(void) {
+  loop_handle_t maker = loop_call_every(loop, 0, MS(20), LOOP_SKIP_MISSED, make_another_orphan, NULL);
   CHECK(maker > 0);
   count_care_from_here();
-  while (ghosts_made < 10 || care.renewals < 4) run_counted(MS(100));
-  check_care(ghosts_made);
+  while (orphans_made < 10 || care.renewals < 4) run_counted(MS(100));
+  check_care(orphans_made);
   CHECK_EQ(loop_cancel(loop, maker), 0);
   check_they_go();
 }
 
-static void check_a_ghost_every_20_ms(uint64_t step) {
+static void check_an_orphan_every_20_ms(uint64_t step) {
   loop = loop_new();
   watch_care(step);
-  check_ghosts_that_come();
+  check_orphans_that_come();
   CHECK_EQ(loop_free(loop), 0);
   after_clock = NULL;
   close_copies();
 }
 
-TEST(a_ghost_every_20_ms) { check_a_ghost_every_20_ms(0); }
-TEST(a_ghost_every_20_ms_where_renewals_cost_300_us) { check_a_ghost_every_20_ms(US(300)); }
-TEST(a_ghost_every_20_ms_where_renewals_cost_a_millisecond) { check_a_ghost_every_20_ms(MS(1)); }
+TEST(an_orphan_every_20_ms) { check_an_orphan_every_20_ms(0); }
+TEST(an_orphan_every_20_ms_where_renewals_cost_300_us) { check_an_orphan_every_20_ms(US(300)); }
+TEST(an_orphan_every_20_ms_where_renewals_cost_a_millisecond) { check_an_orphan_every_20_ms(MS(1)); }
 
 /* Renewing this set takes a while, so it is done less often. */
-TEST(a_ghost_every_20_ms_beside_800_watchers) {
+TEST(an_orphan_every_20_ms_beside_800_watchers) {
   enum { WATCHERS = 800 };
   static int fds[WATCHERS];
   struct seen seen = {0, 0};
@@ -170,7 +170,7 @@ TEST(a_ghost_every_20_ms_beside_800_watchers) {
     CHECK((fds[i] = eventfd(0, 0)) >= 0);
     watch(loop, fds[i], LOOP_READABLE, &seen);
   }
-  check_ghosts_that_come();
+  check_orphans_that_come();
   CHECK_EQ(seen.calls, 0);
   for (int i = 0; i < WATCHERS; i++) CHECK_EQ(eventfd_write(fds[i], 1), 0);
   CHECK_EQ(loop_run_once(loop, -1), WATCHERS);
@@ -203,7 +203,7 @@ static void start_haunted(int fds[2], uint64_t step) {
   make_pair(fds);
   CHECK(loop_watch_fd(loop, fds[0], LOOP_READABLE, read_and_count, NULL) > 0);
   CHECK(loop_call_every(loop, MS(10), MS(10), LOOP_SKIP_MISSED, count_tick, fds) > 0);
-  copies[0] = make_ghost(loop);
+  copies[0] = make_orphan(loop);
 }
 
 static void end_haunted(int fds[2]) {
@@ -234,11 +234,11 @@ static void check_no_descriptor_is_left(uint64_t step) {
   end_haunted(fds);
 }
 
-TEST(a_ghost_that_stays_because_no_descriptor_is_left_for_a_new_set) {
+TEST(an_orphan_that_stays_because_no_descriptor_is_left_for_a_new_set) {
   check_no_descriptor_is_left(0);
 }
 
-TEST(a_ghost_that_stays_where_looking_at_it_costs_a_millisecond) {
+TEST(an_orphan_that_stays_where_looking_at_it_costs_a_millisecond) {
   check_no_descriptor_is_left(MS(1));
 }
 

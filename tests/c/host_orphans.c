@@ -12,7 +12,7 @@ static loop_t *loop;
 static int reads;
 
 /* Readable for ever, closed here, alive in a duplicate, which is returned. */
-static int make_ghost(void) {
+static int make_orphan(void) {
   int fd = eventfd(1, 0), copy = dup(fd), unused = 0;
   CHECK(fd >= 0 && copy >= 0);
   loop_handle_t handle = loop_watch_fd(loop, fd, LOOP_READABLE, count_event, &unused);
@@ -57,13 +57,13 @@ static void end(int fds[2]) {
   close_pair(fds);
 }
 
-/* (27,000 wake-ups.) Each ghost is worth one that finds it and one that renews the set. */
-TEST(two_ghosts_at_once_wake_the_host_a_few_times) {
+/* (27,000 wake-ups.) Each orphan is worth one that finds it and one that renews the set. */
+TEST(two_orphans_at_once_wake_the_host_a_few_times) {
   int fds[2], copies[2];
   start(fds);
-  copies[0] = make_ghost();
+  copies[0] = make_orphan();
   CHECK(serve(MS(1)) <= 10);
-  copies[1] = make_ghost();
+  copies[1] = make_orphan();
   CHECK(serve(MS(200)) <= 10);
   put_byte(fds[1]);
   while (reads == 0) { /* at the latest when the set is renewed */
@@ -79,7 +79,7 @@ TEST(a_descriptor_that_becomes_ready_while_the_set_is_muted_is_served) {
   int fds[2], copies[20];
   start(fds);
   for (int i = 0; i < 20; i++) {
-    copies[i] = make_ghost();
+    copies[i] = make_orphan();
     CHECK_EQ(loop_run_once(loop, 0), 0);
     put_byte(fds[1]);
     while (reads <= i) {
@@ -92,11 +92,11 @@ TEST(a_descriptor_that_becomes_ready_while_the_set_is_muted_is_served) {
 }
 
 /* As long as no new set can be made, the host is woken now and then, to try again. */
-TEST(a_ghost_that_stays_for_want_of_a_descriptor) {
+TEST(an_orphan_that_stays_for_want_of_a_descriptor) {
   struct rlimit old, none;
   int fds[2];
   start(fds);
-  int copy = make_ghost();
+  int copy = make_orphan();
   CHECK_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
   none = (struct rlimit){1, old.rlim_max};
   CHECK_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);

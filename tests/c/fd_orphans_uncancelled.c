@@ -1,5 +1,5 @@
 /* link: -rdynamic -lpthread -ldl */
-/* Law 7, ghosts whose watcher nobody cancels: the descriptor is closed, its file
+/* Law 7, orphans whose watcher nobody cancels: the descriptor is closed, its file
  * lives on in a duplicate and goes on reporting. The library finds it out after
  * a number of reports; from then on the watcher is silent, and everybody else's
  * watching goes on in the set that was renewed. */
@@ -13,32 +13,32 @@
 enum {
   FEW = 40,       /* calls after the close: a few dozen */
   SEVERAL = 300,  /* after a long life, in which reports in a row were right */
-  MANY = 3000,    /* turns in which a ghost that is never found out is called */
+  MANY = 3000,    /* turns in which an orphan that is never found out is called */
 };
 
 static loop_t *loop;
-static struct seen ghost;
+static struct seen orphan;
 static int fds[2], copy;
 static loop_handle_t handle;
 
 static void start(uint32_t max_events, uint32_t mask) {
   loop_options_t options = {sizeof options, 0, 0, max_events, 0, 0};
   CHECK_EQ(loop_new_with(&options, &loop), 0);
-  ghost = (struct seen){0, 0};
+  orphan = (struct seen){0, 0};
   make_pair(fds);
   copy = dup(fds[0]);
   CHECK(copy >= 0);
-  handle = watch(loop, fds[0], mask, &ghost);
+  handle = watch(loop, fds[0], mask, &orphan);
 }
 
 static void check_silent(void) {
-  int told = ghost.calls;
+  int told = orphan.calls;
   check_idle(loop, MS(300));
-  CHECK_EQ(ghost.calls, told);
+  CHECK_EQ(orphan.calls, told);
   CHECK_EQ(loop_is_active(loop, handle), 0); /* and it says so */
   CHECK_EQ(loop_watch_update(loop, handle, LOOP_READABLE), -EBADF);
   check_idle(loop, MS(20));
-  CHECK_EQ(ghost.calls, told);
+  CHECK_EQ(orphan.calls, told);
 }
 
 static void end(void) {
@@ -60,7 +60,7 @@ TEST(it_is_called_a_few_times_and_then_never_again) {
     put_byte(fds[1]);
     CHECK_EQ(close(fds[0]), 0);
     turns(FEW + 10);
-    CHECK(ghost.calls <= FEW);
+    CHECK(orphan.calls <= FEW);
     check_silent();
     end();
   }
@@ -70,10 +70,10 @@ TEST(one_that_was_busy_all_its_life_falls_silent_too) {
   start(0, LOOP_READABLE);
   put_byte(fds[1]);
   turns(1000);
-  CHECK_EQ(ghost.calls, 1000);
+  CHECK_EQ(orphan.calls, 1000);
   CHECK_EQ(close(fds[0]), 0);
   turns(SEVERAL + 10);
-  CHECK(ghost.calls <= 1000 + SEVERAL);
+  CHECK(orphan.calls <= 1000 + SEVERAL);
   check_silent();
   end();
 }
@@ -86,7 +86,7 @@ TEST(a_file_put_over_its_number_is_not_taken_for_it) {
   put_byte(other[1]);
   move_fd(other[0], fds[0]); /* nobody watches it */
   turns(FEW + 10);
-  CHECK(ghost.calls <= FEW);
+  CHECK(orphan.calls <= FEW);
   check_silent();
   CHECK_EQ(close(fds[0]), 0);
   CHECK_EQ(close(other[1]), 0);
@@ -101,7 +101,7 @@ TEST(every_watcher_of_the_closed_descriptor_falls_silent) {
   put_byte(fds[1]);
   CHECK_EQ(close(fds[0]), 0);
   turns(FEW + 10);
-  CHECK(ghost.calls <= FEW && second.calls <= FEW);
+  CHECK(orphan.calls <= FEW && second.calls <= FEW);
   check_silent();
   CHECK_EQ(loop_watch_update(loop, paused, LOOP_READABLE), -EBADF);
   CHECK_EQ(loop_cancel(loop, writer), 0);
@@ -110,8 +110,8 @@ TEST(every_watcher_of_the_closed_descriptor_falls_silent) {
   end();
 }
 
-/* A paused one is never called, of course; its ghost is noticed all the same. */
-TEST(a_paused_ghost_whose_peer_hangs_up_is_not_noticed_by_anybody) {
+/* A paused one is never called, of course; its orphan is noticed all the same. */
+TEST(a_paused_orphan_whose_peer_hangs_up_is_not_noticed_by_anybody) {
   start(0, LOOP_READABLE);
   CHECK_EQ(loop_watch_update(loop, handle, 0), 0);
   turns(1);
@@ -119,7 +119,7 @@ TEST(a_paused_ghost_whose_peer_hangs_up_is_not_noticed_by_anybody) {
   CHECK_EQ(shutdown(fds[1], SHUT_RDWR), 0);
   turns(3);
   check_silent();
-  CHECK_EQ(ghost.calls, 0);
+  CHECK_EQ(orphan.calls, 0);
   end();
 }
 
@@ -135,7 +135,7 @@ TEST(one_that_reports_now_and_then_falls_silent_too) {
     take_byte(copy);
     turns(1);
   }
-  CHECK(ghost.calls <= SEVERAL);
+  CHECK(orphan.calls <= SEVERAL);
   check_silent();
   end();
 }
@@ -148,7 +148,7 @@ TEST(one_that_takes_turns_with_another_descriptor_falls_silent_too) {
   put_byte(fds[1]);
   CHECK_EQ(close(fds[0]), 0);
   turns(MANY);
-  CHECK(ghost.calls <= SEVERAL);
+  CHECK(orphan.calls <= SEVERAL);
   CHECK(other.calls > MANY / 2);
   CHECK_EQ(close(event), 0);
   end();
@@ -162,12 +162,12 @@ TEST(an_edge_triggered_one_falls_silent_too) {
     turns(1);
     take_byte(copy);
   }
-  CHECK(ghost.calls <= SEVERAL);
+  CHECK(orphan.calls <= SEVERAL);
   check_silent();
   end();
 }
 
-/* The set is renewed because of the ghost. Meanwhile a quiet descriptor was closed as well,
+/* The set is renewed because of the orphan. Meanwhile a quiet descriptor was closed as well,
  * and its number has another file, which nobody watches. */
 TEST(a_renewal_does_not_bring_a_closed_watcher_to_the_new_file_of_its_number) {
   struct seen old = {0, 0};
@@ -214,7 +214,7 @@ TEST(everybody_else_goes_on_in_the_renewed_set) {
   put_byte(fds[1]);
   CHECK_EQ(close(fds[0]), 0);
   turns(FEW + 10);
-  CHECK(ghost.calls <= FEW);
+  CHECK(orphan.calls <= FEW);
   for (int i = 0; i < BYSTANDERS; i++) {
     struct bystander *b = &bystanders[i];
     CHECK_EQ(b->seen.events, b->mask & LOOP_WRITABLE);
