@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ptr::null_mut;
 
 /// A child hangs when it takes longer.
-const PATIENCE_SECONDS: u32 = 10;
+const PATIENCE_SECONDS: u32 = 60;
 
 /// How often a program forks.
 pub const MOST_FORKS: usize = 2;
