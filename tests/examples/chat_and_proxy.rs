@@ -74,24 +74,28 @@ impl Server {
         }
     }
 
-    /// Waits for a while in which it uses next to no processor time. One that
-    /// spins has none.
+    /// Waits for a while that it sleeps through. One that spins never does, nor does one that
+    /// has something to do but is not given a processor.
     pub fn wait_until_it_rests(&self) {
         let start = Instant::now();
         loop {
-            let before = self.processor_ticks();
-            thread::sleep(Duration::from_millis(200)); // 20 ticks
-            if self.processor_ticks() - before <= 4 {
+            let before = self.switches_if_asleep();
+            thread::sleep(Duration::from_millis(100));
+            if before.is_some() && self.switches_if_asleep() == before {
                 return;
             }
             assert!(start.elapsed() < TIME_LIMIT, "it spins");
         }
     }
 
-    fn processor_ticks(&self) -> u64 {
-        let stat = self.proc("stat");
-        let after_name = stat.rsplit_once(") ").unwrap().1;
-        after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    /// How often it gave the processor up, or had to; `None` while it is not asleep.
+    fn switches_if_asleep(&self) -> Option<u64> {
+        let status = self.proc("status");
+        let is_asleep = status.lines().any(|line| line.starts_with("State:\tS"));
+        let switches = status.lines().filter(|line| line.contains("voluntary_ctxt_switches:"));
+        let counts = switches.map(|line| line.rsplit_once('\t').unwrap().1.parse::<u64>().unwrap());
+        let sum = counts.sum();
+        is_asleep.then_some(sum)
     }
 
     pub fn peak_memory_kb(&self) -> usize {

@@ -389,8 +389,8 @@ fn it_reads_no_more_than_it_can_write(client: Client) {
 
     // The deadline holds also while nobody takes the output; its buffer is left nearly full.
     let (url, server) = serve(|mut stream| {
-        stream.write_all(&[&b"HTTP/1.1 200 OK\r\n\r\n"[..], &[b'x'; 5000]].concat()).unwrap();
-        thread::sleep(Duration::from_millis(100));
+        let _ = stream.write_all(&[&b"HTTP/1.1 200 OK\r\n\r\n"[..], &[b'x'; 5000]].concat());
+        thread::sleep(Duration::from_millis(100)); // long enough, as a rule, for these to come first
         let _ = stream.write_all(&vec![b'x'; LONG]);
     });
     let mut running =
