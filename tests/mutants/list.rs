@@ -240,13 +240,6 @@ pub const MUTANTS: &[Mutant] = &[
         "if self.shared.is_stopping() || is_over() {",
     ),
     mutant(
-        "13 stop",
-        "a_stop_of_all_ends_one_run_only",
-        "if asked == Stop::All {",
-        "if asked == Stop::All && self.is_closed() {",
-    ),
-    mutant("13 stop", "a_stop_of_all_ends_a_run_that_begins_later", "self.shared.take_stop_all();", ""),
-    mutant(
         "13 nested runs",
         "a_nested_run_finishes_the_callback_that_runs_it",
         "self.runs.depth.get() > 1 && self.runs.outer.borrow().iter().any(|outer| outer.handle == handle)",
@@ -597,5 +590,19 @@ pub const MUTANTS: &[Mutant] = &[
         "a_child_runs_the_rest_of_its_parents_snapshot",
         "if process.is_over() {",
         "if process.is_over() && self.is_closed() {",
+    ),
+    tried(
+        "stop_all",
+        "13 stop",
+        "a_stop_of_all_ends_one_run_only",
+        "if asked == Stop::All {",
+        "if asked == Stop::All && self.is_closed() {",
+    ),
+    tried(
+        "stop_all",
+        "13 stop",
+        "a_stop_of_all_ends_a_run_that_begins_later",
+        "self.shared.take_stop_all();",
+        "",
     ),
 ];
