@@ -341,8 +341,7 @@ loop_t *loop_new(void);
  * Returns 0, or an error, and then `*out` is unchanged: LOOP_ENULL if a pointer is NULL;
  * LOOP_EOPTIONS if a flag is unknown, two flags contradict each other, `size` is less than 8,
  * `max_events` is too large, or a field that this version does not know is not zero; -EMFILE,
- * -ENFILE, -ENOMEM or -ENOSPC; -EAGAIN with LOOP_BOUND if the process has no thread-specific key
- * left. Any thread.
+ * -ENFILE, -ENOMEM or -ENOSPC. Any thread.
  */
 int loop_new_with(const struct loop_options_t *options, loop_t **out);
 

@@ -282,7 +282,7 @@ impl Loop {
             true => Clock::Virtual { now: options.virtual_start_ns.into(), jumps: !options.manual_clock },
             false => Clock::System,
         };
-        let bound_to = if options.bound { Binding::to_current()? } else { Binding::none() };
+        let bound_to = if options.bound { Binding::to_current() } else { Binding::none() };
         // While a bound loop rests, every call has to check the thread.
         let fast_path_here = if options.bound { NOWHERE } else { process.here() };
         try_box(Loop {

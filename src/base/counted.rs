@@ -6,7 +6,6 @@
 
 use crate::base::sync::{AtomicUsize, Ordering};
 use crate::error::Result;
-use std::ffi::c_void;
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -75,35 +74,6 @@ fn the_only<T>(place: Vec<T>) -> Box<T> {
     let one = Box::into_raw(place.into_boxed_slice()).cast::<T>();
     // SAFETY: a boxed slice of one element has the layout of a box of that element.
     unsafe { Box::from_raw(one) }
-}
-
-#[allow(dead_code, reason = "tests/loom.rs compiles this file without its user")]
-impl<T> Counted<T> {
-    /// As a pointer that counts as much as `self`; [`Counted::from_raw`] takes it back.
-    pub fn into_raw(self) -> *mut c_void {
-        let pointer = self.as_raw();
-        std::mem::forget(self);
-        pointer
-    }
-
-    /// The pointer of [`Counted::into_raw`], without counting a reference: it identifies the
-    /// value.
-    pub fn as_raw(&self) -> *mut c_void {
-        self.0.as_ptr().cast()
-    }
-
-    /// # Safety
-    /// `pointer` is one of `into_raw`'s, of the same type, and this is its only use.
-    pub unsafe fn from_raw(pointer: *mut c_void) -> Counted<T> {
-        // SAFETY: `into_raw` made it from a pointer that is not null.
-        Counted(unsafe { NonNull::new_unchecked(pointer.cast()) })
-    }
-
-    /// How many there are, where nobody else can make or drop one meanwhile.
-    pub fn count(&self) -> usize {
-        // SAFETY: alive as long as `self` counts.
-        unsafe { self.0.as_ref() }.count.load(Ordering::Relaxed)
-    }
 }
 
 impl<T> Deref for Counted<T> {

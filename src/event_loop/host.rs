@@ -155,7 +155,7 @@ impl Loop {
         self.check_thread_after_fork()?;
         self.shared.refuse_in_hook()?;
         // (Harmless if something below fails.)
-        self.access.bound_to.move_here()?;
+        self.access.bound_to.move_here();
         let mut watchers = self.sources.watchers.borrow_mut();
         let mut poller = self.kernel.poller.borrow_mut();
         let mut registrations = watchers.registrations_to_vec()?;

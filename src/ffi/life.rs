@@ -75,8 +75,7 @@ pub extern "C" fn loop_new() -> *mut Loop {
 /// Returns 0, or an error, and then `*out` is unchanged: LOOP_ENULL if a pointer is NULL;
 /// LOOP_EOPTIONS if a flag is unknown, two flags contradict each other, `size` is less than 8,
 /// `max_events` is too large, or a field that this version does not know is not zero; -EMFILE,
-/// -ENFILE, -ENOMEM or -ENOSPC; -EAGAIN with LOOP_BOUND if the process has no thread-specific key
-/// left. Any thread.
+/// -ENFILE, -ENOMEM or -ENOSPC. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_new_with(options: *const LoopOptions, out: *mut *mut Loop) -> c_int {
     keep_panics_quiet();

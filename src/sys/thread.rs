@@ -4,10 +4,8 @@
 //! ended. So a loop that is bound to its thread also checks its [`Binding`], but only while it is at
 //! rest: while a run is on the stack, its thread lives. The frequent calls do not pay for it.
 
-use crate::base::counted::Counted;
-use crate::error::{Error, Result};
-use std::ffi::c_void;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 /// A number that no two living threads share; never below 4096.
 #[inline]
@@ -61,154 +59,81 @@ pub fn current() -> usize {
     MARK.with(|mark| std::ptr::from_ref(mark) as usize)
 }
 
-/// A thread, as long as somebody remembers it: until then no other one has this address.
-struct Mark {
-    has_ended: AtomicBool,
-}
-
 /// The thread that a loop is bound to, if it is bound: never mistaken for a later one.
 ///
-/// The pointer is null or [`Counted::into_raw`] of a mark. It changes in a forked child alone,
-/// before that has other threads, so it is read `Relaxed`.
-pub struct Binding(AtomicPtr<c_void>);
+/// Each thread that has bound a loop has a number of its own, which is never given out again. (No
+/// destructor notes that a thread has ended: thread-specific keys are symbols of glibc 2.34, and
+/// destructors of thread-locals end the process when there is no memory for them. The kernel
+/// knows.) The fields change in a forked child alone, before that has other threads: `Relaxed`.
+pub struct Binding {
+    /// 0: bound to no thread.
+    number: AtomicU64,
+    /// What the kernel calls it.
+    tid: AtomicI32,
+}
+
+thread_local!(static NUMBER: Cell<u64> = const { Cell::new(0) });
+
+/// The number of the thread that calls, which gets one if it has none.
+fn number_of_current() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    NUMBER.with(|number| {
+        if number.get() == 0 {
+            number.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+        }
+        number.get()
+    })
+}
+
+fn tid_of_current() -> i32 {
+    // SAFETY: asks for a number.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
 
 impl Binding {
     /// Bound to no thread.
     pub const fn none() -> Binding {
-        Binding(AtomicPtr::new(std::ptr::null_mut()))
+        Binding { number: AtomicU64::new(0), tid: AtomicI32::new(0) }
     }
 
     /// Bound to the thread that calls.
-    pub fn to_current() -> Result<Binding> {
-        Ok(Binding(AtomicPtr::new(mark_of_current()?.into_raw())))
+    pub fn to_current() -> Binding {
+        let binding = Binding::none();
+        binding.set_here();
+        binding
     }
 
-    fn pointer(&self) -> *mut c_void {
-        self.0.load(Ordering::Relaxed)
+    fn set_here(&self) {
+        self.number.store(number_of_current(), Ordering::Relaxed);
+        self.tid.store(tid_of_current(), Ordering::Relaxed);
     }
 
     /// Returns whether there is a thread that it is bound to.
     pub fn is_some(&self) -> bool {
-        !self.pointer().is_null()
+        self.number.load(Ordering::Relaxed) != 0
     }
 
     /// Returns whether it is bound to the thread that calls.
     pub fn is_here(&self) -> bool {
-        // What this thread remembers is alive, and so is what `self` does: equal addresses are
-        // the same mark.
-        self.is_some() && self.pointer() == remembered()
+        self.is_some() && self.number.load(Ordering::Relaxed) == NUMBER.get()
     }
 
-    /// Returns whether the thread has ended. What it did before is seen then.
+    /// Returns whether the thread has ended. (If the kernel has given its thread id to another thread of
+    /// this process, it is taken to live.)
     pub fn has_ended(&self) -> bool {
-        if !self.is_some() {
+        if !self.is_some() || self.is_here() {
             return false;
         }
-        // SAFETY: of `into_raw`, and not taken back before `drop`.
-        let mark = std::mem::ManuallyDrop::new(unsafe { Counted::<Mark>::from_raw(self.pointer()) });
-        mark.has_ended.load(Ordering::Acquire)
+        let tid = self.tid.load(Ordering::Relaxed);
+        // SAFETY: signal 0 only asks whether the thread is there.
+        unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) != 0 }
     }
 
     /// In a forked child, by its only thread: it is bound to this one from now on.
-    pub fn move_here(&self) -> Result<()> {
-        if self.is_some() && !self.is_here() {
-            let before = self.pointer();
-            self.0.store(mark_of_current()?.into_raw(), Ordering::Relaxed);
-            // SAFETY: of `into_raw`, and nobody finds it here any more. (A thread that does not exist
-            // in the child counts for ever.)
-            drop(unsafe { Counted::<Mark>::from_raw(before) });
+    pub fn move_here(&self) {
+        if self.is_some() {
+            self.set_here();
         }
-        Ok(())
-    }
-}
-
-impl Drop for Binding {
-    fn drop(&mut self) {
-        if !self.is_some() {
-            return;
-        }
-        let is_here = self.is_here();
-        // SAFETY: of `into_raw`, and this is its only use.
-        let mark = unsafe { Counted::<Mark>::from_raw(self.pointer()) };
-        if is_here && mark.count() == 2 {
-            // The last binding of this thread: it need not be remembered any more. (No other thread
-            // counts it up or down while this one lives.)
-            forget_current();
-        }
-    }
-}
-
-/// The key under which a thread keeps its mark, plus 1; 0: not made yet. (Not a thread-local with a
-/// destructor: these end the process when there is no memory for them, and those of the main
-/// thread run before the functions of `atexit`.)
-static KEY: AtomicU64 = AtomicU64::new(0);
-
-fn key() -> Option<libc::pthread_key_t> {
-    let key = KEY.load(Ordering::Relaxed);
-    (key != 0).then(|| (key - 1) as libc::pthread_key_t)
-}
-
-fn key_or_make() -> Result<libc::pthread_key_t> {
-    if let Some(key) = key() {
-        return Ok(key);
-    }
-    let mut fresh: libc::pthread_key_t = 0;
-    // SAFETY: writes one key; the function fits the values that are stored under it.
-    check(unsafe { libc::pthread_key_create(&mut fresh, Some(thread_ends)) })?;
-    match KEY.compare_exchange(0, u64::from(fresh) + 1, Ordering::Relaxed, Ordering::Relaxed) {
-        Ok(_) => Ok(fresh),
-        Err(others) => {
-            // SAFETY: just made, and used by nobody.
-            unsafe { libc::pthread_key_delete(fresh) };
-            Ok((others - 1) as libc::pthread_key_t)
-        }
-    }
-}
-
-/// The mark of the thread that calls; null if it has none.
-fn remembered() -> *mut c_void {
-    // SAFETY: a key of ours, never deleted.
-    key().map_or(std::ptr::null_mut(), |key| unsafe { libc::pthread_getspecific(key) })
-}
-
-fn mark_of_current() -> Result<Counted<Mark>> {
-    let pointer = remembered();
-    if !pointer.is_null() {
-        // SAFETY: of `into_raw` below, and the thread keeps its own.
-        let kept = std::mem::ManuallyDrop::new(unsafe { Counted::<Mark>::from_raw(pointer) });
-        return Ok(Counted::clone(&kept));
-    }
-    let key = key_or_make()?;
-    let mark = Counted::new(Mark { has_ended: AtomicBool::new(false) })?;
-    // SAFETY: a key of ours.
-    check(unsafe { libc::pthread_setspecific(key, mark.as_raw()) })?;
-    // The thread counts, too.
-    let _ = mark.clone().into_raw();
-    Ok(mark)
-}
-
-/// The thread that calls no longer keeps its mark.
-fn forget_current() {
-    let Some(key) = key() else { return };
-    let pointer = remembered();
-    // SAFETY: a key of ours. (To store null needs no memory.)
-    if !pointer.is_null() && check(unsafe { libc::pthread_setspecific(key, std::ptr::null()) }).is_ok() {
-        // SAFETY: of `mark_of_current`, and the thread's.
-        drop(unsafe { Counted::<Mark>::from_raw(pointer) });
-    }
-}
-
-/// A thread with a mark ends.
-unsafe extern "C" fn thread_ends(pointer: *mut c_void) {
-    // SAFETY: of `mark_of_current`, and the thread's; the system calls this once for it.
-    let mark = unsafe { Counted::<Mark>::from_raw(pointer) };
-    mark.has_ended.store(true, Ordering::Release);
-}
-
-fn check(code: libc::c_int) -> Result<()> {
-    match code {
-        0 => Ok(()),
-        code => Err(Error::from_os(code)),
     }
 }
 
@@ -230,7 +155,7 @@ mod tests {
     #[test]
     fn a_binding_is_to_one_thread_for_ever() {
         let binding = std::thread::spawn(|| {
-            let binding = Binding::to_current().unwrap();
+            let binding = Binding::to_current();
             assert!(binding.is_here() && !binding.has_ended());
             binding
         });
@@ -240,15 +165,13 @@ mod tests {
         for _ in 0..100 {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    let own = Binding::to_current().unwrap();
+                    let own = Binding::to_current();
                     assert!(own.is_here() && !binding.is_here());
                 });
             });
         }
-        binding.move_here().unwrap();
+        binding.move_here();
         assert!(binding.is_here() && !binding.has_ended());
-        drop(binding);
-        assert!(remembered().is_null());
         assert!(!Binding::none().is_here() && !Binding::none().has_ended());
     }
 }
