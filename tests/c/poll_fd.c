@@ -485,6 +485,23 @@ TEST(pull_mode_hands_it_out) {
   end();
 }
 
+static void count_wake(void *arg) { ++*(int *)arg; }
+
+TEST(the_wake_hook_is_called_for_an_earlier_deadline) {
+  start();
+  int calls = 0;
+  CHECK_EQ(loop_set_wake_hook(loop, count_wake, &calls), 0);
+  CHECK(loop_call_later(loop, HOUR, count_run, &done) > 0);
+  CHECK_EQ(calls, 1);
+  CHECK_EQ(loop_run_once(loop, 0), 0);
+  poll_fd(LOOP_PRIORITY, -1);
+  CHECK_EQ(calls, 1);
+  poll_fd(LOOP_PRIORITY, (int64_t)MS(100000));
+  CHECK_EQ(calls, 2);
+  CHECK_EQ(loop_set_wake_hook(loop, NULL, NULL), 0);
+  end();
+}
+
 TEST(a_host_hears_of_it) {
   start();
   int fd = loop_fd(loop);
