@@ -21,5 +21,5 @@ int main(void) {
   loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
   int result = loop_run(loop); // until nothing is left to do
   loop_free(loop);
-  return result < 0; // errors are negative; a NULL loop is one, not a crash
+  return result < 0; // negative: an error (LOOP_ENULL if loop_new failed)
 }

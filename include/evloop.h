@@ -36,7 +36,7 @@
  *   loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
  *   int result = loop_run(loop); // until nothing is left to do
  *   loop_free(loop);
- *   return result < 0; // errors are negative; a NULL loop is one, not a crash
+ *   return result < 0; // negative: an error (LOOP_ENULL if loop_new failed)
  * }
  * ~~~
  *
@@ -45,7 +45,10 @@
  *   source     what a callback belongs to: a scheduled callback, timer, watcher, hook, operation
  *   handle     the number that names a source (loop_handle_t)
  *   watcher    a source that reports when a descriptor is ready (loop_watch_fd)
+ *   hook       a source that is called before or after the loop waits (loop_add_hook)
+ *   operation  a source that waits once for a result (loop_poll_fd)
  *   post       a callback that another thread hands to the loop (loop_call_soon_threadsafe)
+ *   remote     an object for posts that may outlive the loop (loop_remote_new)
  *   turn       one pass of the loop: wait, collect, run (an iteration in libuv)
  *   run        a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
  *              loop_next_events, from its beginning until it returns
@@ -94,10 +97,10 @@
  * returns 0). It cannot dangle.
  *
  * If an argument must be freed when its source ends, give the source a release function with
- * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
- * at the next boundary between two turns of the innermost run, and not while a callback of the
- * same source is on the stack. If the loop is at rest, the release is work for the next run, and
- * a host is notified.
+ * loop_set_release. The loop calls it exactly once, never inside loop_cancel. It calls it between
+ * two turns of the innermost run, when no callback of the same source is on the stack. If the
+ * source is cancelled while the loop is at rest, the next run (or loop_free) calls it, and a host
+ * is notified.
  *
  * What a callback may do
  *
@@ -136,13 +139,13 @@
  *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet; or, from a
  *                      function of a remote, the loop has been freed
  *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
- *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
+ *   LOOP_ELIMIT        a limit is reached: 33,554,432 sources of one kind, or 1,000 nested runs
  *   -ENOMEM            there is no memory for a new source or a larger table
  *
  * Exceptions
  *
  * A C++ exception may leave a callback or a hook, but not a release function. It passes through
- * the run function to that function's caller. The callback that threw counts as run. What was
+ * the run function to that function's caller. The callback that threw counts as having run. What was
  * ready after it stays ready, and the loop can be run again. An exception that leaves the wake
  * hook passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
  * pthread_cancel is not supported.
@@ -152,8 +155,8 @@
  * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
  * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
  * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
- * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
- * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * watcher about 75. Changes of a mask are collected until the next wait, and cost at most one
+ * epoll_ctl per descriptor there. The library makes no threads, installs no signal handlers, reads no environment
  * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A
@@ -291,7 +294,8 @@ typedef void (*loop_wake_cb)(void *arg);
 
 /**
  * The options of loop_new_with. Zero means the default in every field. Set the whole struct to
- * zero, then `size`, then what you want to change. Later versions add fields at the end.
+ * zero, set `size`, and set the fields that you want to change. Later versions add fields at the
+ * end.
  */
 typedef struct loop_options_t {
   /**
@@ -327,8 +331,7 @@ typedef struct loop_options_t {
 /**
  * Makes a loop with the default options.
  *
- * It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
- * waits for less than about 60 us. All are close-on-exec.
+ * It opens three descriptors: an epoll set, an eventfd and a timerfd. All are close-on-exec.
  *
  * Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with returns
  * the reason. Any thread.
@@ -448,7 +451,8 @@ int loop_run_once(loop_t *loop, int64_t timeout_ns);
 int loop_run_ready(loop_t *loop, uint64_t budget_ns);
 
 /**
- * Ends the innermost run after its current snapshot has run, as in asyncio.
+ * Ends the innermost run after its current snapshot has run, as in asyncio. A signal handler may
+ * call it, for example for SIGINT.
  *
  * If the loop is at rest, the request is remembered: the next run makes one turn that does not
  * wait, and returns. Several requests before that count as one. A run that ends by an exception
@@ -515,7 +519,8 @@ int loop_in_thread(loop_t *loop);
 #define LOOP_RUN_MISSED 1
 
 /**
- * Starts a new grid: the next tick comes one interval after this call. `ticks` is 1.
+ * Starts a new grid: the next tick comes one interval after the callback is called. `ticks` is
+ * 1.
  */
 #define LOOP_RESTART_GRID 2
 
@@ -587,7 +592,7 @@ int loop_reschedule_at(loop_t *loop, loop_handle_t timer, uint64_t when_ns);
 
 /**
  * Returns the nanoseconds until a timer, or the time limit of an operation, is due: 0 if it is
- * due, ready, or in its own callback and not armed again; INT64_MAX if it never fires;
+ * due, ready, or in its own callback and not armed again; LOOP_NEVER if it never fires;
  * LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
  */
 int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
@@ -619,9 +624,9 @@ int64_t loop_remaining(loop_t *loop, loop_handle_t timer);
  * is no close callback to wait for. A callback may cancel its own source and any other. A
  * watcher's descriptor may be closed before or after (see Descriptors).
  *
- * The release function is not called in this call. It is called at the next boundary between two
- * turns of the innermost run, or before that run returns, but not while a callback of the same
- * source is on the stack. If the loop is at rest, the next run calls it, or loop_free.
+ * The release function is not called in this call. It is called later: between two turns of the
+ * innermost run, or before that run returns, but not while a callback of the same source is on
+ * the stack. If the loop is at rest, the next run or loop_free calls it.
  *
  * Returns 0, or an error of this section. Loop's thread.
  */
@@ -674,16 +679,16 @@ int loop_set_release(loop_t *loop, loop_handle_t handle, loop_release_cb release
 int loop_set_name(loop_t *loop, loop_handle_t handle, const char *name);
 
 /**
- * Lets a source keep loop_run going again, after loop_unref. Every source but a hook does so
- * when it is made. It is a flag, not a count.
+ * Undoes loop_unref: the source keeps loop_run going again. Every source but a hook does so when
+ * it is made. It is a flag, not a count.
  *
  * Returns 0, or an error of this section. Loop's thread.
  */
 int loop_ref(loop_t *loop, loop_handle_t handle);
 
 /**
- * Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signalfd. Its
- * callback runs as before.
+ * Stops a source from keeping loop_run going. Use it for a heartbeat, a listening socket or a
+ * signalfd. The source's callback runs as before.
  *
  * Returns 0, or an error of this section. Loop's thread.
  */
@@ -701,10 +706,11 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
  * bits.
  *
  * Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
- * a blocking descriptor every call that has to wait stops the whole loop: a write of more than
- * there is room for, a read that waits for more than has arrived (fread, MSG_WAITALL, reading
- * until EAGAIN), and the read of the second of two watchers if the first has read everything.
- * Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore the signal.
+ * a blocking descriptor every call that has to wait stops the whole loop. Examples: a write of
+ * more than there is room for; a read that waits for more than has arrived (fread, MSG_WAITALL,
+ * reading until EAGAIN); two watchers that read one descriptor, when the first has read
+ * everything and the second reads too. Also protect the process from SIGPIPE: send with
+ * MSG_NOSIGNAL, or ignore the signal.
  *
  * What is reported, by what happened:
  *
@@ -787,8 +793,9 @@ int loop_unref(loop_t *loop, loop_handle_t handle);
 
 /**
  * The library has detected that the descriptor was closed, or that its number now names another
- * file. It is reported only if it is in the mask, also to a watcher that is paused otherwise;
- * once, without other bits. All that is left to do is loop_cancel.
+ * file. It is reported only if it is in the mask, also if it is the only bit there (a watcher
+ * that is paused otherwise). It is reported once, without other bits. All that is left to do is
+ * loop_cancel.
  */
 #define LOOP_CLOSED 64
 
@@ -974,12 +981,13 @@ loop_handle_t loop_add_hook(loop_t *loop, uint32_t when, loop_cb cb, void *arg);
  */
 
 /**
- * Runs a callback on the loop's thread, in the next turn. With it another thread hands over a
+ * Runs a callback on the loop's thread, in the next turn. Another thread uses it to hand over a
  * result.
  *
  * The posts of one thread run in the order in which they were made. None is merged with another
  * or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
- * awake needs none. A post keeps loop_run going.
+ * awake needs none. A post keeps loop_run going until its callback has run. A thread that has not
+ * posted yet does not: if loop_run must wait for it, give it a remote (loop_remote_new).
  *
  * `release` may be NULL. Otherwise it is called once with `arg`: between two turns, after the
  * callback has run; or by loop_free if it did not run.
@@ -1004,9 +1012,9 @@ int loop_wake(loop_t *loop);
  * Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
  * freed, loop_remote_call_soon returns LOOP_ECLOSED.
  *
- * Any number of threads may use one remote at the same time. As long as it exists it keeps
- * loop_run going, because posts may come. A remote that was inherited by fork works in the child
- * after loop_after_fork, but does not keep loop_run going there: the thread that would have
+ * Any number of threads may use one remote at the same time. A remote keeps loop_run going until
+ * loop_remote_free, because posts may come. A remote that was inherited by fork works in the
+ * child after loop_after_fork, but does not keep loop_run going there: the thread that would have
  * posted is the parent's.
  *
  * Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
@@ -1225,10 +1233,10 @@ int loop_after_fork(loop_t *loop);
  * LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
  *
  * Sources come in the order of the ready queue. Those with a callback are called, the others are
- * written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
- * before a callback that comes after an event. The next call returns the rest and does not wait
- * then; sources that are cancelled in between are left out. A level-triggered event that you do
- * not handle comes again.
+ * written to `events`, at most `capacity`, which may be more than `max_events`. If a source
+ * with a callback comes after an event, the batch ends before it. The next call returns the rest
+ * and does not wait then; sources that are cancelled in between are left out. A level-triggered
+ * event that you do not handle comes again.
  *
  * If handling one event cancels the source of a later event of the batch, that event is void. So
  * ask loop_is_active before you handle an event: it returns 1 for every source that was handed
@@ -1368,7 +1376,7 @@ int loop_advance(loop_t *loop, uint64_t ns);
 #define LOOP_EPANIC -20012
 
 /**
- * The loop has no number left for another source or nested run.
+ * A limit is reached: sources of one kind, or nested runs (see the usual errors).
  */
 #define LOOP_ELIMIT -20013
 

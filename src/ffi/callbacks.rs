@@ -19,7 +19,8 @@ use types::{LoopCb, LoopTickCb, loop_handle_t};
 pub const LOOP_SKIP_MISSED: u32 = 0;
 /// Runs every tick, also those that were missed, one each turn. `ticks` is 1.
 pub const LOOP_RUN_MISSED: u32 = 1;
-/// Starts a new grid: the next tick comes one interval after this call. `ticks` is 1.
+/// Starts a new grid: the next tick comes one interval after the callback is called. `ticks` is
+/// 1.
 pub const LOOP_RESTART_GRID: u32 = 2;
 
 /// Runs a callback once, in the next turn, after everything that is ready already.
@@ -181,7 +182,7 @@ extern "C-unwind" fn reschedule_at_slow(r#loop: *mut Loop, timer: loop_handle_t,
 }
 
 /// Returns the nanoseconds until a timer, or the time limit of an operation, is due: 0 if it is
-/// due, ready, or in its own callback and not armed again; INT64_MAX if it never fires;
+/// due, ready, or in its own callback and not armed again; LOOP_NEVER if it never fires;
 /// LOOP_ESTALE or LOOP_EKIND (see Handles); or one of the usual errors. Loop's thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn loop_remaining(r#loop: *mut Loop, timer: loop_handle_t) -> i64 {

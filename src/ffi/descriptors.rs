@@ -7,10 +7,11 @@
 //! bits.
 //!
 //! Set O_NONBLOCK yourself: the library never changes, duplicates or closes your descriptors. On
-//! a blocking descriptor every call that has to wait stops the whole loop: a write of more than
-//! there is room for, a read that waits for more than has arrived (fread, MSG_WAITALL, reading
-//! until EAGAIN), and the read of the second of two watchers if the first has read everything.
-//! Also protect the process from SIGPIPE: send with MSG_NOSIGNAL, or ignore the signal.
+//! a blocking descriptor every call that has to wait stops the whole loop. Examples: a write of
+//! more than there is room for; a read that waits for more than has arrived (fread, MSG_WAITALL,
+//! reading until EAGAIN); two watchers that read one descriptor, when the first has read
+//! everything and the second reads too. Also protect the process from SIGPIPE: send with
+//! MSG_NOSIGNAL, or ignore the signal.
 //!
 //! What is reported, by what happened:
 //!
@@ -80,8 +81,9 @@ pub const LOOP_ERROR: u32 = 16;
 /// reported only if it is in the mask.
 pub const LOOP_READ_CLOSED: u32 = 32;
 /// The library has detected that the descriptor was closed, or that its number now names another
-/// file. It is reported only if it is in the mask, also to a watcher that is paused otherwise;
-/// once, without other bits. All that is left to do is loop_cancel.
+/// file. It is reported only if it is in the mask, also if it is the only bit there (a watcher
+/// that is paused otherwise). It is reported once, without other bits. All that is left to do is
+/// loop_cancel.
 pub const LOOP_CLOSED: u32 = 64;
 /// Edge-triggered: the callback is called when something new happens, not as long as it lasts.
 /// Read and write until EAGAIN. Such a watcher cannot share its descriptor with another one

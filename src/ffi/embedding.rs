@@ -163,10 +163,10 @@ pub struct LoopEvent {
 /// LOOP_ON_INTERRUPT). The run functions return LOOP_EPULL. `timeout_ns` is as in loop_run_once.
 ///
 /// Sources come in the order of the ready queue. Those with a callback are called, the others are
-/// written to `events`, at most `capacity`, which may be more than `max_events`. The batch ends
-/// before a callback that comes after an event. The next call returns the rest and does not wait
-/// then; sources that are cancelled in between are left out. A level-triggered event that you do
-/// not handle comes again.
+/// written to `events`, at most `capacity`, which may be more than `max_events`. If a source
+/// with a callback comes after an event, the batch ends before it. The next call returns the rest
+/// and does not wait then; sources that are cancelled in between are left out. A level-triggered
+/// event that you do not handle comes again.
 ///
 /// If handling one event cancels the source of a later event of the batch, that event is void. So
 /// ask loop_is_active before you handle an event: it returns 1 for every source that was handed

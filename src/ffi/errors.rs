@@ -30,7 +30,7 @@ pub const LOOP_EFORKED: i32 = -20010;
 pub const LOOP_ECLOSED: i32 = -20011;
 /// A bug in the library was caught. Only loop_free still works.
 pub const LOOP_EPANIC: i32 = -20012;
-/// The loop has no number left for another source or nested run.
+/// A limit is reached: sources of one kind, or nested runs (see the usual errors).
 pub const LOOP_ELIMIT: i32 = -20013;
 /// The loop uses the system's clock, which cannot be advanced.
 pub const LOOP_ECLOCK: i32 = -20014;

@@ -25,9 +25,9 @@ use types::{LoopReleaseCb, loop_handle_t};
 /// is no close callback to wait for. A callback may cancel its own source and any other. A
 /// watcher's descriptor may be closed before or after (see Descriptors).
 ///
-/// The release function is not called in this call. It is called at the next boundary between two
-/// turns of the innermost run, or before that run returns, but not while a callback of the same
-/// source is on the stack. If the loop is at rest, the next run calls it, or loop_free.
+/// The release function is not called in this call. It is called later: between two turns of the
+/// innermost run, or before that run returns, but not while a callback of the same source is on
+/// the stack. If the loop is at rest, the next run or loop_free calls it.
 ///
 /// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
@@ -105,8 +105,8 @@ pub unsafe extern "C" fn loop_set_name(
     status(with(r#loop, |target| target.set_name(handle, name)))
 }
 
-/// Lets a source keep loop_run going again, after loop_unref. Every source but a hook does so
-/// when it is made. It is a flag, not a count.
+/// Undoes loop_unref: the source keeps loop_run going again. Every source but a hook does so when
+/// it is made. It is a flag, not a count.
 ///
 /// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]
@@ -114,8 +114,8 @@ pub unsafe extern "C" fn loop_ref(r#loop: *mut Loop, handle: loop_handle_t) -> c
     status(with(r#loop, |target| target.set_unref(handle, false)))
 }
 
-/// Lets a source no longer keep loop_run going: a heartbeat, a listening socket, a signalfd. Its
-/// callback runs as before.
+/// Stops a source from keeping loop_run going. Use it for a heartbeat, a listening socket or a
+/// signalfd. The source's callback runs as before.
 ///
 /// Returns 0, or an error of this section. Loop's thread.
 #[unsafe(no_mangle)]

@@ -35,7 +35,8 @@ pub const LOOP_MANUAL_CLOCK: u32 = 16;
 pub const LOOP_TIMER_SLACK: u32 = 32;
 
 /// The options of loop_new_with. Zero means the default in every field. Set the whole struct to
-/// zero, then `size`, then what you want to change. Later versions add fields at the end.
+/// zero, set `size`, and set the fields that you want to change. Later versions add fields at the
+/// end.
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub struct LoopOptions {
@@ -59,8 +60,7 @@ pub struct LoopOptions {
 
 /// Makes a loop with the default options.
 ///
-/// It opens two descriptors (an epoll set and an eventfd) and a third (a timerfd) when it first
-/// waits for less than about 60 us. All are close-on-exec.
+/// It opens three descriptors: an epoll set, an eventfd and a timerfd. All are close-on-exec.
 ///
 /// Returns the loop, or NULL if there is no memory or no free descriptor; loop_new_with returns
 /// the reason. Any thread.

@@ -36,7 +36,7 @@
  *   loop_call_every(loop, 100 * LOOP_MS, 100 * LOOP_MS, LOOP_RUN_MISSED, tick, &count);
  *   int result = loop_run(loop); // until nothing is left to do
  *   loop_free(loop);
- *   return result < 0; // errors are negative; a NULL loop is one, not a crash
+ *   return result < 0; // negative: an error (LOOP_ENULL if loop_new failed)
  * }
  * ~~~
  *
@@ -45,7 +45,10 @@
  *   source     what a callback belongs to: a scheduled callback, timer, watcher, hook, operation
  *   handle     the number that names a source (loop_handle_t)
  *   watcher    a source that reports when a descriptor is ready (loop_watch_fd)
+ *   hook       a source that is called before or after the loop waits (loop_add_hook)
+ *   operation  a source that waits once for a result (loop_poll_fd)
  *   post       a callback that another thread hands to the loop (loop_call_soon_threadsafe)
+ *   remote     an object for posts that may outlive the loop (loop_remote_new)
  *   turn       one pass of the loop: wait, collect, run (an iteration in libuv)
  *   run        a call of loop_run, loop_run_forever, loop_run_once, loop_run_ready or
  *              loop_next_events, from its beginning until it returns
@@ -94,10 +97,10 @@
  * returns 0). It cannot dangle.
  *
  * If an argument must be freed when its source ends, give the source a release function with
- * loop_set_release. The loop calls it exactly once. It does not call it inside loop_cancel, but
- * at the next boundary between two turns of the innermost run, and not while a callback of the
- * same source is on the stack. If the loop is at rest, the release is work for the next run, and
- * a host is notified.
+ * loop_set_release. The loop calls it exactly once, never inside loop_cancel. It calls it between
+ * two turns of the innermost run, when no callback of the same source is on the stack. If the
+ * source is cancelled while the loop is at rest, the next run (or loop_free) calls it, and a host
+ * is notified.
  *
  * What a callback may do
  *
@@ -136,13 +139,13 @@
  *   LOOP_ECLOSED       the loop was freed in a callback that has not returned yet; or, from a
  *                      function of a remote, the loop has been freed
  *   LOOP_EPANIC        a bug in the library was caught; only loop_free still works
- *   LOOP_ELIMIT        the loop has no number left: 33,554,432 sources of a kind, 1,000 nested runs
+ *   LOOP_ELIMIT        a limit is reached: 33,554,432 sources of one kind, or 1,000 nested runs
  *   -ENOMEM            there is no memory for a new source or a larger table
  *
  * Exceptions
  *
  * A C++ exception may leave a callback or a hook, but not a release function. It passes through
- * the run function to that function's caller. The callback that threw counts as run. What was
+ * the run function to that function's caller. The callback that threw counts as having run. What was
  * ready after it stays ready, and the loop can be run again. An exception that leaves the wake
  * hook passes to the call that brought the work. Leaving a callback by longjmp, pthread_exit or
  * pthread_cancel is not supported.
@@ -152,8 +155,8 @@
  * Scheduling, cancelling and looking up a handle take constant time (timers are in a timing
  * wheel). After warm-up none of them allocates memory, nor does calling a callback. Memory grows
  * in blocks that never move, and is given back slowly after a burst. A timer takes 53 bytes, a
- * watcher about 75. Changes of a mask are joined: they cost at most one epoll_ctl per descriptor
- * and wait. The library makes no threads, installs no signal handlers, reads no environment
+ * watcher about 75. Changes of a mask are collected until the next wait, and cost at most one
+ * epoll_ctl per descriptor there. The library makes no threads, installs no signal handlers, reads no environment
  * variables and has no global state that you could notice.
  *
  * A call uses at most 8 KB of stack, mostly less than 2 KB, plus what your callbacks use. A

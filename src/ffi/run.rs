@@ -74,7 +74,8 @@ pub unsafe extern "C-unwind" fn loop_run_ready(r#loop: *mut Loop, budget_ns: u64
     number(drive(r#loop, |target| target.run_ready(budget_ns)))
 }
 
-/// Ends the innermost run after its current snapshot has run, as in asyncio.
+/// Ends the innermost run after its current snapshot has run, as in asyncio. A signal handler may
+/// call it, for example for SIGINT.
 ///
 /// If the loop is at rest, the request is remembered: the next run makes one turn that does not
 /// wait, and returns. Several requests before that count as one. A run that ends by an exception

@@ -12,12 +12,13 @@ use crate::event_loop::inbox::{Post, Remote};
 use std::ffi::{c_int, c_void};
 use types::{LoopCb, LoopReleaseCb};
 
-/// Runs a callback on the loop's thread, in the next turn. With it another thread hands over a
+/// Runs a callback on the loop's thread, in the next turn. Another thread uses it to hand over a
 /// result.
 ///
 /// The posts of one thread run in the order in which they were made. None is merged with another
 /// or dropped. A waiting loop is woken, by one system call for a burst of posts; a loop that is
-/// awake needs none. A post keeps loop_run going.
+/// awake needs none. A post keeps loop_run going until its callback has run. A thread that has not
+/// posted yet does not: if loop_run must wait for it, give it a remote (loop_remote_new).
 ///
 /// `release` may be NULL. Otherwise it is called once with `arg`: between two turns, after the
 /// callback has run; or by loop_free if it did not run.
@@ -50,9 +51,9 @@ pub unsafe extern "C-unwind" fn loop_wake(r#loop: *mut Loop) -> c_int {
 /// Makes a remote: a sender for other threads that may outlive the loop. After the loop has been
 /// freed, loop_remote_call_soon returns LOOP_ECLOSED.
 ///
-/// Any number of threads may use one remote at the same time. As long as it exists it keeps
-/// loop_run going, because posts may come. A remote that was inherited by fork works in the child
-/// after loop_after_fork, but does not keep loop_run going there: the thread that would have
+/// Any number of threads may use one remote at the same time. A remote keeps loop_run going until
+/// loop_remote_free, because posts may come. A remote that was inherited by fork works in the
+/// child after loop_after_fork, but does not keep loop_run going there: the thread that would have
 /// posted is the parent's.
 ///
 /// Returns the remote, or NULL if the call is not allowed or there is no memory. Free it with
