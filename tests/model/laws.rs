@@ -458,20 +458,38 @@ impl Laws<'_> {
 
     /// Where no callback is on the stack.
     fn make_releases(&mut self) {
-        while let Some((arg, by)) = self.due_releases.pop_front() {
-            if self.closed {
-                self.log(Event::Left { arg, by });
-                continue;
-            }
+        while !self.closed
+            && let Some((arg, by)) = self.due_releases.pop_front()
+        {
             self.log(Event::Release { arg, by });
+            let was_told = self.is_told();
             if by == By::Busy {
-                let was_told = self.is_told();
                 self.frames.push(Frame::Release);
                 // It cannot throw.
                 let _ = self.play_script(arg);
                 self.frames.pop();
-                self.guard();
-                self.host.told_by_release |= self.is_told() && !was_told;
+            }
+            // A release that was owed has kept the last guard from seeing an endless wait.
+            self.guard();
+            self.host.told_by_release |= self.is_told() && !was_told;
+        }
+        if self.closed {
+            self.make_last_releases();
+        }
+    }
+
+    /// Of a loop that was freed: in any order. If that was in a nested run, what belongs to callbacks
+    /// outside of it waits for their end.
+    fn make_last_releases(&mut self) {
+        let is_seen = |seen: Option<&Event>, arg, by| seen == Some(&Event::Left { arg, by });
+        while !self.due_releases.is_empty() {
+            let seen = self.seen();
+            let place = self.due_releases.iter().position(|(arg, by)| is_seen(seen, *arg, *by));
+            if place.is_none() && self.runs.len() > 1 {
+                return;
+            }
+            if let Some((arg, by)) = self.due_releases.remove(place.unwrap_or(0)) {
+                self.log(Event::Left { arg, by });
             }
         }
     }

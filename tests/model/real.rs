@@ -295,8 +295,9 @@ impl Real<'_> {
             self.frames.borrow_mut().push(Frame::Release);
             self.play_script(arg);
             self.frames.borrow_mut().pop();
-            self.guard();
         }
+        // A release that was owed has kept the last guard from seeing an endless wait.
+        self.guard();
     }
 
     /// Before a wait: if it would be one for something that never comes, it is to stop.
