@@ -30,11 +30,12 @@ mod wait;
 pub mod watch;
 
 use crate::base::counted::{Counted, try_box};
+use crate::base::slots::Slots;
 use crate::error::{Error, Result};
 use crate::event_loop::handle::RawHandle;
 use crate::event_loop::hooks::Hooks;
 use crate::event_loop::inbox::{Post, Posts, Shared};
-use crate::event_loop::object::Objects;
+use crate::event_loop::object::Member;
 use crate::event_loop::ready::Ready;
 use crate::event_loop::releases::Releases;
 use crate::event_loop::side_table::{ExtrasRef, SideTable};
@@ -208,7 +209,7 @@ struct Sources {
     timers: RefCell<Timers>,
     watchers: RefCell<Watchers>,
     hooks: RefCell<Hooks>,
-    objects: RefCell<Objects>,
+    objects: RefCell<Slots<Member>>,
     side_table: RefCell<SideTable>,
     releases: Releases,
     /// Posts that have been taken over and are not yet in the ready queue.
@@ -260,7 +261,7 @@ impl Sources {
             timers: RefCell::new(Timers::new()),
             watchers: RefCell::new(Watchers::new()),
             hooks: RefCell::new(Hooks::new()),
-            objects: RefCell::new(Objects::new()),
+            objects: RefCell::new(Slots::new()),
             side_table: RefCell::new(SideTable::new()),
             releases: Releases::new(),
             incoming: Posts::new(),

@@ -18,7 +18,8 @@ use crate::base::slots::{MAX_GENERATION, MAX_SLOTS, SlotId};
 pub type RawHandle = i64;
 
 const SLOT_BIT: u64 = MAX_SEQUENCE;
-const KIND_SHIFT: u32 = SLOT_SHIFT + MAX_SLOTS.trailing_zeros();
+/// The bits above those of a slot.
+pub const KIND_SHIFT: u32 = SLOT_SHIFT + MAX_SLOTS.trailing_zeros();
 const SLOT_SHIFT: u32 = MAX_GENERATION.trailing_zeros();
 
 /// What lives in a slot.
@@ -30,8 +31,14 @@ pub enum Kind {
     Object = 4,
 }
 
+/// A slot in the bits below `KIND_SHIFT`.
 #[inline]
-fn slot_from_low_bits(bits: u64) -> SlotId {
+pub fn slot_to_low_bits(id: SlotId) -> u64 {
+    u64::from(id.index) << SLOT_SHIFT | u64::from(id.generation)
+}
+
+#[inline]
+pub fn slot_from_low_bits(bits: u64) -> SlotId {
     let index = (bits >> SLOT_SHIFT) as u32 & (MAX_SLOTS - 1);
     SlotId { index, generation: bits as u32 & (MAX_GENERATION - 1) }
 }
@@ -52,10 +59,7 @@ impl Handle {
         match self {
             Handle::Soon(sequence) => sequence as RawHandle,
             Handle::Slot(kind, id) => {
-                let bits = SLOT_BIT
-                    | (kind as u64) << KIND_SHIFT
-                    | u64::from(id.index) << SLOT_SHIFT
-                    | u64::from(id.generation);
+                let bits = SLOT_BIT | (kind as u64) << KIND_SHIFT | slot_to_low_bits(id);
                 bits as RawHandle
             }
         }

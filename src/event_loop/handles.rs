@@ -42,7 +42,7 @@ impl Loop {
                 self.sources.hooks.borrow().slots.get(id).map(|_| Found::Hook(id))
             }
             Handle::Slot(Kind::Object, id) => {
-                self.sources.objects.borrow().slots.get(id).map(|_| Found::Object(id))
+                self.sources.objects.borrow().get(id).map(|_| Found::Object(id))
             }
         };
         found.ok_or(Error::STALE)
@@ -223,7 +223,7 @@ impl Loop {
             Found::Running(handle) => self.with_running(handle, |running| running.arg = arg)?,
             Found::Watch(id) => self.sources.watchers.borrow_mut().slots.at(id.index).callback.arg = arg,
             Found::Hook(id) => self.sources.hooks.borrow_mut().slots.at(id.index).callback.arg = arg,
-            Found::Object(id) => self.sources.objects.borrow_mut().slots.at(id.index).callback.arg = arg,
+            Found::Object(id) => self.sources.objects.borrow_mut().at(id.index).callback.arg = arg,
             Found::Timer(id) => {
                 let mut timers = self.sources.timers.borrow_mut();
                 // Of a periodic timer too: for its release.
@@ -265,7 +265,7 @@ impl Loop {
             }
             Found::Watch(id) => change(&mut self.sources.watchers.borrow_mut().slots.at(id.index).extras),
             Found::Hook(id) => change(&mut self.sources.hooks.borrow_mut().slots.at(id.index).extras),
-            Found::Object(id) => change(&mut self.sources.objects.borrow_mut().slots.at(id.index).extras),
+            Found::Object(id) => change(&mut self.sources.objects.borrow_mut().at(id.index).extras),
         }
     }
 
@@ -361,10 +361,9 @@ impl Loop {
         self.finish_handed()?;
         // Objects before their parts.
         let mut from = 0;
-        while let Some(id) =
-            self.next_after(&mut from, |from| self.sources.objects.borrow().slots.first_from(from))
+        while let Some(id) = self.next_after(&mut from, |from| self.sources.objects.borrow().first_from(from))
         {
-            let removed = self.sources.objects.borrow_mut().slots.remove(id);
+            let removed = self.sources.objects.borrow_mut().remove(id);
             if let Some(member) = removed {
                 let handle = Handle::Slot(Kind::Object, id).to_raw();
                 self.end_source(handle, member.extras, member.callback.arg);

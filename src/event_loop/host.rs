@@ -103,11 +103,8 @@ impl Loop {
         if self.is_work_left() {
             return Ok(0);
         }
-        let left = match self.sources.timers.borrow_mut().next() {
-            NEVER => NEVER,
-            next => next.saturating_sub(self.clock.now()),
-        };
-        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+        let next = self.sources.timers.borrow_mut().next();
+        Ok(self.time_left(next))
     }
 
     /// Inside a callback: makes the loop complete for a host's nested main loop, until its

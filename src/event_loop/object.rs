@@ -16,10 +16,10 @@
 mod callbacks;
 
 use super::{Current, Loop};
-use crate::base::slots::{MAX_SLOTS, SlotId, Slots};
+use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
 use crate::event_loop::callback::IoCallback;
-use crate::event_loop::handle::{Handle, Kind, RawHandle};
+use crate::event_loop::handle::{Handle, KIND_SHIFT, Kind, RawHandle, slot_from_low_bits, slot_to_low_bits};
 use crate::event_loop::side_table::ExtrasRef;
 use crate::event_loop::timer::{NEVER, Timer};
 use crate::event_loop::watch::CLOSED;
@@ -73,21 +73,15 @@ pub struct PartId {
     part: u8,
 }
 
-const GENERATION_BITS: u32 = 24;
-const SLOT_BITS: u32 = MAX_SLOTS.trailing_zeros();
-
 impl PartId {
     pub(crate) fn to_arg(self) -> *mut c_void {
-        let slot = (self.object.index as usize) << GENERATION_BITS;
-        let part = (self.part as usize) << (GENERATION_BITS + SLOT_BITS);
-        std::ptr::without_provenance_mut(part | slot | self.object.generation as usize)
+        let bits = u64::from(self.part) << KIND_SHIFT | slot_to_low_bits(self.object);
+        std::ptr::without_provenance_mut(bits as usize)
     }
 
     pub(crate) fn from_arg(arg: *mut c_void) -> PartId {
-        let bits = arg.addr();
-        let index = (bits >> GENERATION_BITS) as u32 & (MAX_SLOTS - 1);
-        let generation = bits as u32 & ((1 << GENERATION_BITS) - 1);
-        PartId { object: SlotId { index, generation }, part: (bits >> (GENERATION_BITS + SLOT_BITS)) as u8 }
+        let bits = arg.addr() as u64;
+        PartId { object: slot_from_low_bits(bits), part: (bits >> KIND_SHIFT) as u8 }
     }
 }
 
@@ -125,16 +119,6 @@ impl Default for Member {
     }
 }
 
-pub struct Objects {
-    pub slots: Slots<Member>,
-}
-
-impl Objects {
-    pub const fn new() -> Self {
-        Objects { slots: Slots::new() }
-    }
-}
-
 /// What an object may do with its parts, and with the kernel.
 pub struct Parts<'a> {
     on: &'a Loop,
@@ -163,12 +147,9 @@ impl Parts<'_> {
         let place = &mut self.handles[usize::from(part)];
         let mut timers = self.on.sources.timers.borrow_mut();
         if let Some(Handle::Slot(Kind::Timer, id)) = Handle::from_raw(*place)
-            && let Some(timer) = timers.slots.get(id)
+            && timers.slots.get(id).is_some()
         {
-            if let Some(sequence) = timer.place() {
-                self.on.sources.ready.discard(sequence);
-            }
-            timers.schedule(id, deadline);
+            self.on.move_timer(&mut timers, id, deadline);
             return Ok(());
         }
         timers.set_time_if_empty(|| self.on.clock.now());
@@ -211,15 +192,15 @@ impl Loop {
     ) -> Result<RawHandle> {
         self.may_be_pulled(callback.is_pulled())?;
         let mut objects = self.sources.objects.borrow_mut();
-        let id = objects.slots.insert(Member { object, callback, ..Member::default() })?;
+        let id = objects.insert(Member { object, callback, ..Member::default() })?;
         let mut handles = [0; PARTS];
         let started = start(&mut Parts { on: self, id, handles: &mut handles, unref: false });
         if let Err(error) = started {
             self.end_parts(handles);
-            objects.slots.release(id);
+            objects.release(id);
             return Err(error);
         }
-        objects.slots.at(id.index).parts = handles;
+        objects.at(id.index).parts = handles;
         drop(objects);
         self.changed();
         Ok(Handle::Slot(Kind::Object, id).to_raw())
@@ -230,22 +211,22 @@ impl Loop {
     pub(crate) fn step_object(&self, PartId { object: id, part }: PartId, fired: Fired) {
         let notice = self.guarded(|| Ok(self.take_step(id, part, fired)));
         let Ok(Some((notice, callback))) = notice else { return };
-        let current = Current { handle: Handle::Slot(Kind::Object, id).to_raw(), ..Current::NONE };
         if callback.is_pulled() {
             let _ = self.guarded(|| self.hand_out_object(id, callback.arg, notice));
             return;
         }
         // The part stays current for dispatch, which finishes it.
         let part = self.runs.current.get();
-        self.runs.current.set(Current { arg: callback.arg, ..current });
-        callback.call(self, current.handle, notice.what, notice.result, notice.data);
+        let handle = Handle::Slot(Kind::Object, id).to_raw();
+        self.runs.current.set(Current { handle, arg: callback.arg, ..Current::NONE });
+        callback.call(self, handle, notice.what, notice.result, notice.data);
         self.finish_current();
         self.runs.current.set(part);
     }
 
     fn take_step(&self, id: SlotId, part: u8, fired: Fired) -> Option<(Notice, IoCallback)> {
         let mut objects = self.sources.objects.borrow_mut();
-        let member = objects.slots.get_mut(id).filter(|member| member.state == State::Active)?;
+        let member = objects.get_mut(id).filter(|member| member.state == State::Active)?;
         let Member { object, parts, unref, .. } = member;
         match object.step(&mut Parts { on: self, id, handles: parts, unref: *unref }, part, fired) {
             Step::Quiet => None,
@@ -261,11 +242,11 @@ impl Loop {
     /// out is cancelled.
     pub(super) fn cancel_object(&self, id: SlotId) {
         let mut objects = self.sources.objects.borrow_mut();
-        if let Some(member) = objects.slots.get_mut(id).filter(|member| member.state != State::Active) {
+        if let Some(member) = objects.get_mut(id).filter(|member| member.state != State::Active) {
             member.state = State::Ended;
             return;
         }
-        let Some(member) = objects.slots.remove(id) else { return };
+        let Some(member) = objects.remove(id) else { return };
         drop(objects);
         self.end_parts(member.parts);
         let handle = Handle::Slot(Kind::Object, id).to_raw();
@@ -276,10 +257,10 @@ impl Loop {
     pub(super) fn finish_object(&self, id: SlotId, handle: RawHandle) {
         let mut objects = self.sources.objects.borrow_mut();
         let has_ended = |member: &Member| member.state != State::Active;
-        if !objects.slots.get(id).is_some_and(has_ended) || self.is_on_outer_stack(handle) {
+        if !objects.get(id).is_some_and(has_ended) || self.is_on_outer_stack(handle) {
             return;
         }
-        let ended = objects.slots.remove(id);
+        let ended = objects.remove(id);
         drop(objects);
         if let Some(member) = ended {
             self.end_extras(member.extras, member.callback.arg);
@@ -310,7 +291,7 @@ impl Loop {
     /// Sets whether an object keeps [`Loop::run`] going: its parts do.
     pub(super) fn set_object_unref(&self, id: SlotId, unref: bool) {
         let mut objects = self.sources.objects.borrow_mut();
-        let member = objects.slots.at(id.index);
+        let member = objects.at(id.index);
         member.unref = unref;
         for handle in member.parts {
             match Handle::from_raw(handle) {
@@ -324,19 +305,19 @@ impl Loop {
     /// Returns whether it can still call its callback, or its event was handed out and has not been
     /// cancelled since.
     pub(super) fn is_object_active(&self, id: SlotId) -> bool {
-        self.sources.objects.borrow().slots.get(id).is_some_and(|member| member.state != State::Ended)
+        self.sources.objects.borrow().get(id).is_some_and(|member| member.state != State::Ended)
     }
 
     /// The last event of an object has been handed out.
     pub(super) fn set_object_handed_out(&self, id: SlotId) {
-        self.sources.objects.borrow_mut().slots.at(id.index).state = State::HandedOut;
+        self.sources.objects.borrow_mut().at(id.index).state = State::HandedOut;
     }
 
     /// Gives an operation another deadline.
     pub(super) fn set_object_deadline(&self, id: SlotId, deadline: u64) -> Result<()> {
         let mut objects = self.sources.objects.borrow_mut();
         let is_active = |member: &&mut Member| member.state == State::Active;
-        let member = objects.slots.get_mut(id).filter(is_active).ok_or(Error::STALE)?;
+        let member = objects.get_mut(id).filter(is_active).ok_or(Error::STALE)?;
         let Member { object, parts, unref, .. } = member;
         let part = object.deadline();
         Parts { on: self, id, handles: parts, unref: *unref }.arm(part, deadline)
@@ -345,7 +326,7 @@ impl Loop {
     /// Returns an operation's deadline; [`NEVER`] if it has none, `None` if it has ended.
     pub(super) fn object_deadline(&self, id: SlotId) -> Result<Option<u64>> {
         let objects = self.sources.objects.borrow();
-        let member = objects.slots.get(id).ok_or(Error::STALE)?;
+        let member = objects.get(id).ok_or(Error::STALE)?;
         if member.state != State::Active {
             return Ok(None);
         }
@@ -360,18 +341,17 @@ impl Loop {
     /// Returns whether the events of this part's object are handed out.
     pub(super) fn is_part_pulled(&self, part: PartId) -> bool {
         let objects = self.sources.objects.borrow();
-        objects.slots.get(part.object).is_some_and(|member| member.callback.is_pulled())
+        objects.get(part.object).is_some_and(|member| member.callback.is_pulled())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::slots::MAX_GENERATION;
+    use crate::base::slots::{MAX_GENERATION, MAX_SLOTS};
 
     #[test]
     fn a_part_survives_the_trip_through_an_argument() {
-        assert_eq!(MAX_GENERATION, 1 << GENERATION_BITS);
         for index in [0, 1, MAX_SLOTS - 1] {
             for generation in [1, MAX_GENERATION - 1] {
                 for part in [0, 1, 7] {

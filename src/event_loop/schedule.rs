@@ -1,6 +1,7 @@
 //! Making sources: soon, later, at, every, hooks. (Descriptors: `registration.rs`.)
 
 use super::Loop;
+use crate::base::slots::SlotId;
 use crate::error::{Error, Result};
 use crate::event_loop::callback::{Callback, Release, TickCallback};
 use crate::event_loop::handle::{Handle, Kind, RawHandle};
@@ -8,7 +9,7 @@ use crate::event_loop::hooks::When;
 use crate::event_loop::inbox::Post;
 use crate::event_loop::ready::Entry;
 use crate::event_loop::side_table::{ExtrasRef, Missed, Period};
-use crate::event_loop::timer::NEVER;
+use crate::event_loop::timer::{NEVER, Timer, Timers};
 
 impl Loop {
     /// Runs a callback in the next turn.
@@ -149,14 +150,19 @@ impl Loop {
         }
         let id = self.slot_of(handle, Kind::Timer)?;
         let mut timers = self.sources.timers.borrow_mut();
-        let place = timers.get_users(id).ok_or(Error::STALE)?.place();
-        if let Some(sequence) = place {
-            self.sources.ready.remove(sequence);
-        }
-        timers.schedule(id, deadline);
+        timers.get_users(id).ok_or(Error::STALE)?;
+        self.move_timer(&mut timers, id, deadline);
         drop(timers);
         self.changed();
         Ok(())
+    }
+
+    /// Gives a timer another deadline. If it is ready, it leaves the queue.
+    pub(super) fn move_timer(&self, timers: &mut Timers, id: SlotId, deadline: u64) {
+        if let Some(sequence) = timers.slots.get(id).and_then(Timer::place) {
+            self.sources.ready.discard(sequence);
+        }
+        timers.schedule(id, deadline);
     }
 
     /// Returns the nanoseconds until a timer is due; `i64::MAX` for [`NEVER`].
@@ -171,12 +177,16 @@ impl Loop {
                 timer.is_armed().then_some(timer.deadline())
             }
         };
+        Ok(deadline.map_or(0, |deadline| self.time_left(deadline)))
+    }
+
+    /// Returns the nanoseconds until a deadline; `i64::MAX` for [`NEVER`].
+    pub(super) fn time_left(&self, deadline: u64) -> i64 {
         let left = match deadline {
-            None => 0,
-            Some(NEVER) => NEVER,
-            Some(deadline) => deadline.saturating_sub(self.clock.now()),
+            NEVER => NEVER,
+            deadline => deadline.saturating_sub(self.clock.now()),
         };
-        Ok(i64::try_from(left).unwrap_or(i64::MAX))
+        i64::try_from(left).unwrap_or(i64::MAX)
     }
 
     /// Adds a hook. Only an `OnInterrupt` hook may have no callback: then it is handed out.

@@ -506,10 +506,10 @@ pub const MUTANTS: &[Mutant] = &[
         "poll_fd",
         "4 objects",
         "a_handle_is_finished_before_its_callback",
-        "callback.call(self, current.handle, notice.what, notice.result, notice.data);
+        "callback.call(self, handle, notice.what, notice.result, notice.data);
         self.finish_current();",
         "self.finish_current();
-        callback.call(self, current.handle, notice.what, notice.result, notice.data);",
+        callback.call(self, handle, notice.what, notice.result, notice.data);",
     ),
     tried(
         "poll_fd",
