@@ -274,6 +274,7 @@ impl Loop {
         self.sources.ready.trim();
         self.sources.timers.borrow_mut().trim();
         self.sources.watchers.borrow_mut().trim();
+        self.sources.objects.borrow_mut().trim();
         self.sources.side_table.borrow_mut().trim();
         self.sources.releases.trim();
         self.sources.incoming.0.trim(0);
