@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "count_allocations.h"
+#include "count_calls.h"
 #include "pairs.h"
 
 __attribute__((constructor)) static void hang_guard(void) { alarm(100); }
@@ -18,28 +19,10 @@ __attribute__((constructor)) static void hang_guard(void) { alarm(100); }
 enum { MANY = 2500, WATCHED = 140 };
 
 static loop_t *loop;
-static long owed, released, runs;
+static long owed;
 static loop_handle_t handles[4 * MANY];
 static int handle_count;
 
-static void count_run(loop_t *l, void *arg) {
-  (void)l;
-  (void)arg;
-  runs++;
-}
-static void count_tick(loop_t *l, uint64_t ticks, void *arg) {
-  (void)ticks;
-  count_run(l, arg);
-}
-static void count_event(loop_t *l, int fd, uint32_t events, void *arg) {
-  (void)fd;
-  (void)events;
-  count_run(l, arg);
-}
-static void count_release(void *arg) {
-  (void)arg;
-  released++;
-}
 static void count_wake(void *arg) { (void)arg; }
 
 /* Did the call work? For want of memory it need not. */
@@ -164,16 +147,16 @@ static void pulled(const int fds[WATCHED]) {
 /* Was the n-th request made at all? */
 static int refuse_from(void (*scenario)(const int fds[WATCHED]), const int fds[WATCHED], long at) {
   size_t before = heap.live;
-  owed = released = 0;
+  owed = releases = 0;
   handle_count = 0;
   heap.asked = heap.refused = 0;
   heap.refusals = LONG_MAX;
   heap.refuse_at = at;
   scenario(fds);
   heap.refuse_at = 0;
-  if (released != owed || heap.live != before) {
+  if (releases != owed || heap.live != before) {
     fprintf(stderr, "%ld releases of %ld, %ld bytes left over, without memory from request %ld on\n",
-            released, owed, (long)(heap.live - before), at);
+            releases, owed, (long)(heap.live - before), at);
     exit(1);
   }
   return heap.refused > 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "count_calls.h"
 #include "pairs.h"
 
 __attribute__((constructor)) static void hang_guard(void) { alarm(60); }
@@ -22,27 +23,9 @@ enum { FIBER = 16 * 1024, LARGE = 256 * 1024, PAINT = 0xA5 };
 #define HOUR (UINT64_C(3600) * NS_PER_SEC)
 
 static loop_t *loop;
-static int runs, releases, pair[2], other_pair[2];
+static int pair[2], other_pair[2];
 static loop_remote_t *remote;
 
-static void count_run(loop_t *l, void *arg) {
-  (void)l;
-  (void)arg;
-  runs++;
-}
-static void count_tick(loop_t *l, uint64_t ticks, void *arg) {
-  (void)ticks;
-  count_run(l, arg);
-}
-static void count_event(loop_t *l, int fd, uint32_t events, void *arg) {
-  (void)fd;
-  (void)events;
-  count_run(l, arg);
-}
-static void count_release(void *arg) {
-  (void)arg;
-  releases++;
-}
 static void count_wake(void *arg) { ++*(int *)arg; }
 
 static void make(uint32_t flags) {
