@@ -96,6 +96,7 @@ TEST(while_threads_post) {
     posters[i].thread = start_thread(post_in_bursts, &posters[i]);
   }
   for (int i = 0; i < CHILDREN; i++) {
+    alarm(60); /* for each child: the threads may get little of the CPU */
     long before = atomic_load(&posts_of_all);
     atomic_store(&is_burst, 1);
     while (atomic_load(&posts_of_all) < before + 100) sched_yield();

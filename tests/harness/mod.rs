@@ -19,7 +19,7 @@ use libtest_mimic::{Arguments, Trial};
 
 pub const C_COMPILERS: [&str; 2] = ["gcc", "clang"];
 pub const CPP_COMPILERS: [&str; 2] = ["g++", "clang++"];
-pub const TIME_LIMIT_SECONDS: u64 = 120;
+pub const TIME_LIMIT_SECONDS: u64 = 300;
 
 /// All compilers of C, or the one that the tool wants.
 pub fn c_compilers() -> Vec<&'static str> {
