@@ -59,7 +59,7 @@ static void read_event(loop_t *l, int fd, uint32_t events, void *arg) {
   char byte;
   (void)l;
   CHECK(events & LOOP_READABLE);
-  CHECK_EQ(read(fd, &byte, 1), 1);
+  CHECK_EQ(TEMP_FAILURE_RETRY(read(fd, &byte, 1)), 1);
   ++*(int *)arg;
 }
 
@@ -112,7 +112,7 @@ static void use_descriptors_and_hooks(void) {
   CHECK_EQ(loop_watch_update(loop, watch, LOOP_READABLE), 0);
   CHECK_EQ(loop_watch_events(loop, watch), LOOP_READABLE);
   for (int i = 1; i <= 5; i++) {
-    CHECK_EQ(write(fds[1], "x", 1), 1);
+    CHECK_EQ(TEMP_FAILURE_RETRY(write(fds[1], "x", 1)), 1);
     run_until(&ran.events, i);
   }
   CHECK(ran.hooks > 0);

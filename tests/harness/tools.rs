@@ -43,6 +43,7 @@ const OWN_MALLOC: &[Excuse] = &[
     ("c/fault_memory_for_good", REPLACES_MALLOC),
     ("c/law_11_growth", REPLACES_MALLOC),
     ("c/law_11_no_allocation", REPLACES_MALLOC),
+    ("c/poll_fd_memory", REPLACES_MALLOC),
     ("c/pull_capacity", REPLACES_MALLOC),
     ("c/pull_interrupt", REPLACES_MALLOC),
     ("c/pull_no_allocation", REPLACES_MALLOC),
